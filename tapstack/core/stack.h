@@ -1,0 +1,400 @@
+/* The stack: ARP, IP, ICMP, UDP and TCP as one pure machine.
+
+   Bytes and time go in as arguments; bytes and a deadline come out. The stack makes no system call,
+   reads no clock, draws no randomness and holds no global, so that it runs alike in a daemon, inside
+   an application, in virtual time, under a fuzzer, and twice in one process as both ends of a
+   link. Same configuration, same calls: the same frames, bit for bit.
+
+       for (;;) {
+           wait until a frame has come, the application wants something, or stack_deadline(stack);
+           while (a frame is there)               stack_input(stack, &frame, now);
+           while (stack_next_ready(stack, &r))    serve the socket r.socket;
+           while (stack_output(stack, &frame, now)) send it;
+       }
+
+   Every call takes the time `now`: microseconds of a clock that never goes back. A result below
+   zero is one of enum stack_error. Not thread-safe: one caller at a time for one stack. */
+#ifndef TAPSTACK_CORE_STACK_H
+#define TAPSTACK_CORE_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../wire/address.h"
+#include "../wire/frame.h"
+#include "../wire/memory.h"
+#include "counters.h"
+#include "events.h"
+#include "settings.h"
+
+struct stack;
+
+enum stack_error {
+    STACK_AGAIN = -1,         /* nothing now; see stack_next_ready */
+    STACK_BAD_HANDLE = -2,    /* no such socket (any more) */
+    STACK_INVALID = -3,       /* an argument, or the socket's state, does not fit the call */
+    STACK_IN_USE = -4,        /* address and port are taken */
+    STACK_NOT_AVAILABLE = -5, /* not an address of this stack, no free port, or an invalid peer */
+    STACK_NOT_CONNECTED = -6,
+    STACK_IS_CONNECTED = -7,
+    STACK_IN_PROGRESS = -8, /* the connection is being opened */
+    STACK_CLOSED = -9,      /* we have closed this direction */
+    STACK_REFUSED = -10,    /* RST in answer to our SYN */
+    STACK_RESET = -11,      /* RST on a standing connection */
+    STACK_TIMED_OUT = -12,
+    STACK_UNREACHABLE = -13,
+    STACK_NO_ROUTE = -14,
+    STACK_NO_MEMORY = -15,
+    STACK_NOT_SUPPORTED = -16,
+    STACK_ABORTED = -17, /* killed from the console, or the listener went away */
+};
+
+/* Short text for an error ("connection reset"), for any value. */
+const char *stack_error_text(int error);
+
+/* ---- The stack as a whole ---- */
+
+struct stack_config {
+    /* Secret of this run: hash keys, initial sequence numbers, ports. Random in earnest, chosen in
+       a test. */
+    uint8_t seed[32];
+    struct memory memory;
+    struct stack_settings settings;
+    uint32_t event_capacity; /* events remembered, a power of two; 0: none */
+};
+
+/* Fills in every setting's default. */
+void stack_settings_default(struct stack_settings *settings);
+
+/* Number of settings, and one of them by number: its dotted name, bounds, unit and meaning. */
+struct stack_setting_info {
+    const char *name;
+    const char *unit;
+    const char *what;
+    uint64_t initial;
+    uint64_t least;
+    uint64_t most;
+};
+unsigned stack_setting_count(void);
+const struct stack_setting_info *stack_setting_info(unsigned index);
+/* The number of a setting by its dotted name, or -1. */
+int stack_setting_find(const char *name);
+uint64_t stack_setting_get(const struct stack_settings *settings, unsigned index);
+/* Returns 0, or STACK_INVALID when value is out of bounds. */
+int stack_setting_set(struct stack_settings *settings, unsigned index, uint64_t value);
+
+/* A new stack, or NULL without memory. config is copied. */
+struct stack *stack_create(const struct stack_config *config, uint64_t now_us);
+
+/* Gives back everything at once; nothing is sent. */
+void stack_destroy(struct stack *stack);
+
+/* The settings in force; changed through the pointer (with stack_setting_set) they hold from then on. */
+struct stack_settings *stack_settings(struct stack *stack);
+
+struct stack_interface_config {
+    char name[16];
+    struct mac_address mac;
+    uint16_t mtu_bytes;      /* largest IP datagram */
+    uint32_t address_v4;     /* host order */
+    uint8_t prefix_bits;     /* of its network */
+    bool checksum_offload;   /* it takes frames with FRAME_CHECKSUM_PARTIAL */
+    uint32_t segment_max_bytes; /* it takes TCP super-frames up to this size; 0: none */
+};
+
+/* Adds an interface with its connected route, and queues a gratuitous ARP announcement.
+   Returns its index (0, 1, ...). Errors: STACK_INVALID, STACK_NO_MEMORY. */
+int stack_add_interface(struct stack *stack, const struct stack_interface_config *config,
+                        uint64_t now_us);
+
+/* The interface by index, or NULL. */
+const struct stack_interface_config *stack_interface(const struct stack *stack, unsigned index);
+
+/* Adds a route to network/prefix_bits by gateway (0: the network is connected) over interface.
+   Errors: STACK_INVALID, STACK_IN_USE, STACK_NO_MEMORY. */
+int stack_add_route(struct stack *stack, uint32_t network, unsigned prefix_bits, uint32_t gateway,
+                    unsigned interface);
+
+/* One frame arrived: contiguous, in frame->piece[0], from its Ethernet header on, without FCS. The
+   bytes are not needed after the call. A frame that is not wanted is dropped and counted.
+   Returns 0, or -1 when it was dropped. */
+int stack_input(struct stack *stack, const struct frame *frame, uint64_t now_us);
+
+/* Pulls the next frame to send; expired timers are served first. Its pieces point into the stack and
+   are valid until the next call on it. Returns the frame's bytes, or 0: nothing now. */
+size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us);
+
+/* When to call stack_output again at the latest; UINT64_MAX: never. 0 or past: at once. */
+uint64_t stack_deadline(const struct stack *stack);
+
+/* ---- Sockets ----
+   A handle is a number above zero. A handle that was closed is never taken for another socket. */
+
+struct stack_endpoint {
+    struct ip_address address; /* unspecified: any */
+    uint16_t port;             /* host order; 0: none, or choose one */
+};
+
+/* A new socket in CLOSED. protocol: 6 (TCP). Returns its handle.
+   Errors: STACK_NOT_SUPPORTED, STACK_NO_MEMORY. */
+int stack_open(struct stack *stack, int protocol);
+
+/* Gives it a local address; port 0 draws one. Errors: STACK_INVALID (bound), STACK_IN_USE,
+   STACK_NOT_AVAILABLE. */
+int stack_bind(struct stack *stack, int socket, const struct stack_endpoint *local);
+
+/* Passive OPEN (RFC 9293, 3.9.1.1). backlog: connections that may wait for stack_accept.
+   Errors: STACK_INVALID (not bound, or connected), STACK_IN_USE. */
+int stack_listen(struct stack *stack, int socket, int backlog);
+
+/* Takes the oldest connection that stands from a listener: its handle. Its addresses are told by
+   stack_summary. Errors: STACK_AGAIN, STACK_INVALID. */
+int stack_accept(struct stack *stack, int listener);
+
+/* Active OPEN. Returns STACK_IN_PROGRESS; readiness tells the outcome. Errors: STACK_IS_CONNECTED,
+   STACK_INVALID, STACK_NOT_AVAILABLE (invalid peer: MUST-46; no port), STACK_NO_ROUTE. */
+int stack_connect(struct stack *stack, int socket, const struct stack_endpoint *remote,
+                  uint64_t now_us);
+
+enum stack_send_flags {
+    STACK_SEND_MORE = 1,   /* more follows at once: hold back a segment that is not full */
+    STACK_SEND_URGENT = 2, /* the urgent pointer points behind these bytes (RFC 9293 3.8.5) */
+};
+
+/* Puts bytes into the send buffer (copied). Returns the bytes taken, at least 1. Errors:
+   STACK_AGAIN (buffer full), STACK_IN_PROGRESS, STACK_NOT_CONNECTED, STACK_CLOSED, STACK_RESET,
+   STACK_TIMED_OUT, STACK_UNREACHABLE. */
+ptrdiff_t stack_send(struct stack *stack, int socket, const void *bytes, size_t size, int flags,
+                     uint64_t now_us);
+
+/* The same without the copy: room in the send buffer to be filled by the caller (readv).
+   wanted: bytes; room: two pieces, the second may be empty. Returns the room's size, at least 1,
+   or an error as stack_send. Nothing is sent before stack_send_commit. The room is valid until the
+   next call on this stack. */
+struct stack_room {
+    uint8_t *data;
+    size_t size;
+};
+ptrdiff_t stack_send_reserve(struct stack *stack, int socket, size_t wanted,
+                             struct stack_room room[2]);
+
+/* The first size bytes of the reserved room are filled. size 0 gives the room back. Returns 0. */
+int stack_send_commit(struct stack *stack, int socket, size_t size, int flags, uint64_t now_us);
+
+/* Takes received bytes out. Returns the bytes, or 0 when the peer has closed and all is read.
+   Errors: STACK_AGAIN, STACK_NOT_CONNECTED, STACK_RESET, STACK_TIMED_OUT, ... */
+ptrdiff_t stack_recv(struct stack *stack, int socket, void *bytes, size_t size, uint64_t now_us);
+
+/* The same without the copy: the received bytes where they lie, at most two pieces. Returns their
+   size, 0 at the end, or an error as stack_recv. Valid until the next call on this stack. */
+ptrdiff_t stack_recv_peek(struct stack *stack, int socket, struct frame_piece piece[2]);
+
+/* Takes size of the bytes that stack_recv_peek showed out of the buffer; the window may open.
+   held: bytes taken out before (these included) that the application has still not read: they go on
+   counting as receive buffer until stack_recv_held says otherwise. Returns 0. */
+int stack_recv_consume(struct stack *stack, int socket, size_t size, size_t held, uint64_t now_us);
+int stack_recv_held(struct stack *stack, int socket, size_t held, uint64_t now_us);
+
+enum stack_shutdown {
+    STACK_SHUTDOWN_READ = 1,  /* what comes from now on is thrown away */
+    STACK_SHUTDOWN_WRITE = 2, /* FIN behind what was sent: CLOSE of RFC 9293, 3.9.1.4 */
+};
+int stack_shutdown(struct stack *stack, int socket, int how, uint64_t now_us);
+
+/* CLOSE, and the handle is given up: the connection goes on by itself until it is closed. With
+   unread data a RST instead (RFC 9293 3.6.1, SHLD-3). A listener takes its waiting connections
+   with it. Returns 0 or STACK_BAD_HANDLE. */
+int stack_close(struct stack *stack, int socket, uint64_t now_us);
+
+/* ABORT (RFC 9293, 3.9.1.5): RST, and the handle is given up. */
+int stack_abort(struct stack *stack, int socket, uint64_t now_us);
+
+/* RST by the operator: works on any id that stack_next_summary shows; the owner's handle stays and
+   reads STACK_ABORTED. Returns 0 or STACK_BAD_HANDLE. */
+int stack_kill(struct stack *stack, uint32_t id, uint64_t now_us);
+
+enum stack_option {
+    STACK_OPTION_NODELAY,        /* 0 or 1 (MUST-17) */
+    STACK_OPTION_CORK,           /* 0 or 1: only full segments, for 200 ms at most */
+    STACK_OPTION_KEEPALIVE,      /* 0 or 1 (MUST-24, MUST-25) */
+    STACK_OPTION_KEEPIDLE_US,
+    STACK_OPTION_KEEPINTVL_US,
+    STACK_OPTION_KEEPCNT,
+    STACK_OPTION_USER_TIMEOUT_US, /* R2 as a time; 0: by tcp.retries2 (MUST-21) */
+    STACK_OPTION_SYN_RETRIES,
+    STACK_OPTION_RECEIVE_BUFFER, /* bytes */
+    STACK_OPTION_SEND_BUFFER,    /* bytes */
+    STACK_OPTION_MAXIMUM_SEGMENT, /* bytes: limits the MSS offered and used */
+    STACK_OPTION_TTL,            /* 1..255 (MUST-49) */
+    STACK_OPTION_TOS,            /* the Diffserv byte (MUST-48) */
+    STACK_OPTION_LINGER_RESET,   /* 1: stack_close resets */
+    STACK_OPTION_REUSE_ADDRESS,  /* 0 or 1: bind beside connections in TIME-WAIT (always allowed here) */
+};
+/* Errors: STACK_INVALID (out of bounds), STACK_BAD_HANDLE, STACK_NOT_SUPPORTED. */
+int stack_set_option(struct stack *stack, int socket, enum stack_option option, uint64_t value,
+                     uint64_t now_us);
+int stack_get_option(struct stack *stack, int socket, enum stack_option option, uint64_t *value);
+
+/* Readiness is pulled. A socket appears once a change, with all that holds for it now. */
+enum stack_ready_bits {
+    STACK_READY_ACCEPT = 1,    /* a connection waits */
+    STACK_READY_RECV = 2,      /* bytes, or the end, can be read */
+    STACK_READY_SEND = 4,      /* there is room to send again */
+    STACK_READY_CONNECTED = 8, /* the active OPEN has succeeded */
+    STACK_READY_END = 16,      /* the peer's FIN has come and stands behind the bytes */
+    STACK_READY_ERROR = 32,    /* the connection is gone: stack_socket_error tells why */
+    STACK_READY_URGENT = 64,   /* urgent data is announced (MUST-32) */
+    STACK_READY_SOFT_ERROR = 128, /* delivery trouble: R1 reached or ICMP (MUST-47, SHLD-9) */
+};
+struct stack_ready {
+    int socket;
+    uint32_t what;
+    void *user; /* of stack_set_user */
+};
+bool stack_next_ready(struct stack *stack, struct stack_ready *ready);
+
+/* A pointer of the caller's that readiness hands back. */
+int stack_set_user(struct stack *stack, int socket, void *user);
+
+/* Why the connection ended: 0 (it has not, or in good order) or an enum stack_error. */
+int stack_socket_error(struct stack *stack, int socket);
+
+/* ---- Looking in ---- */
+
+/* RFC 9293, 3.3.2; the numbers are Linux' and RFC 4022's order does not matter here. */
+enum tcp_state {
+    TCP_CLOSED = 0,
+    TCP_LISTEN,
+    TCP_SYN_SENT,
+    TCP_SYN_RECEIVED,
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT_1,
+    TCP_FIN_WAIT_2,
+    TCP_CLOSE_WAIT,
+    TCP_CLOSING,
+    TCP_LAST_ACK,
+    TCP_TIME_WAIT,
+    TCP_STATE_COUNT
+};
+/* "ESTABLISHED", ...; "?" for no state. */
+const char *tcp_state_name(unsigned state);
+
+const char *stack_event_name(unsigned kind);                       /* "sent" */
+const char *stack_event_argument_name(unsigned kind, unsigned number); /* "" when not used */
+const char *stack_reason_name(unsigned reason);
+const char *stack_counter_name(unsigned counter); /* "TcpInSegs" */
+const char *stack_counter_what(unsigned counter);
+/* STACK_COUNTER_COUNT of them, in their list's order. */
+const uint64_t *stack_counters(const struct stack *stack);
+
+/* Events are kept in a ring. cursor: number of the next event wanted, 0 at first; moved on by the
+   call. lost: how many were overwritten before they were read (added to; may be NULL).
+   Returns false when there is none. */
+bool stack_next_event(const struct stack *stack, uint64_t *cursor, struct stack_event *event,
+                      uint64_t *lost);
+/* Events that ever happened: the cursor of one who wants only what comes. */
+uint64_t stack_event_count(const struct stack *stack);
+
+/* One line about a socket, for lists. */
+struct stack_summary {
+    uint32_t id;    /* small number, stable for the connection's life */
+    int socket;     /* handle, or 0 when no application holds it */
+    uint8_t state;  /* enum tcp_state */
+    struct stack_endpoint local;
+    struct stack_endpoint remote;
+    uint32_t receive_queue; /* bytes unread; a listener: connections waiting */
+    uint32_t send_queue;    /* bytes not acknowledged or not sent; a listener: backlog */
+    uint64_t time_wait_left_us;
+};
+/* Walks all sockets: cursor 0 at first. Returns false behind the last. */
+bool stack_next_summary(const struct stack *stack, uint32_t *cursor, struct stack_summary *summary,
+                        uint64_t now_us);
+int stack_summary(const struct stack *stack, int socket, struct stack_summary *summary,
+                  uint64_t now_us);
+
+/* All of a connection's control block. RFC names; bytes and microseconds. */
+struct stack_info {
+    struct stack_summary summary;
+    uint8_t passive;  /* opened by the peer (MUST-11) */
+    uint8_t nodelay;
+    uint8_t cork;
+    uint8_t keepalive;
+    uint8_t window_scaling, timestamps, sack; /* negotiated */
+    uint8_t snd_wscale, rcv_wscale;
+    uint8_t in_recovery, in_loss;
+    uint8_t fin_sent, fin_received;
+    uint8_t ttl, tos;
+    uint32_t iss, irs;
+    uint32_t snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2;
+    uint32_t rcv_nxt, rcv_wnd;
+    uint32_t snd_mss, rcv_mss, pmtu, advmss;
+    uint32_t cwnd, ssthresh, inflight, recover; /* bytes; ssthresh UINT32_MAX: not set yet */
+    uint32_t duplicate_acks;
+    uint32_t receive_buffer, send_buffer; /* limits */
+    uint32_t receive_memory, send_memory; /* allocated now */
+    uint32_t out_of_order_bytes, out_of_order_ranges;
+    uint32_t held;                        /* taken out but unread */
+    uint32_t not_sent;
+    uint64_t srtt_us, rttvar_us, rto_us, min_rtt_us; /* min_rtt 0: no sample */
+    uint32_t backoff, retransmits, probes;
+    uint32_t ts_recent;
+    const char *congestion; /* name of the algorithm */
+    /* deadlines as time left, microseconds; UINT64_MAX: not running */
+    uint64_t rto_left_us, persist_left_us, delayed_ack_left_us, keepalive_left_us, time_wait_left_us;
+    uint64_t age_us, last_sent_us, last_received_us, last_ack_received_us; /* ago */
+    uint64_t bytes_sent, bytes_retransmitted, bytes_acked, bytes_received;
+    uint32_t segs_out, segs_in, data_segs_out, data_segs_in, total_retransmits, timeouts;
+    uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us; /* why it is slow (RFC 4898 SndLim) */
+    int error; /* 0 or enum stack_error */
+    uint32_t listener_backlog, listener_waiting, listener_embryonic;
+};
+/* By handle, or by id (what a list showed). Errors: STACK_BAD_HANDLE. */
+int stack_info(const struct stack *stack, int socket, struct stack_info *info, uint64_t now_us);
+int stack_info_by_id(const struct stack *stack, uint32_t id, struct stack_info *info,
+                     uint64_t now_us);
+
+enum neighbor_state {
+    NEIGHBOR_NONE = 0, /* slot not used */
+    NEIGHBOR_INCOMPLETE,
+    NEIGHBOR_REACHABLE,
+    NEIGHBOR_STALE,
+    NEIGHBOR_DELAY,
+    NEIGHBOR_PROBE,
+    NEIGHBOR_FAILED,
+    NEIGHBOR_PERMANENT,
+    NEIGHBOR_STATE_COUNT
+};
+const char *neighbor_state_name(unsigned state);
+
+struct stack_neighbor {
+    uint32_t v4; /* host order */
+    struct mac_address mac;
+    uint8_t state; /* enum neighbor_state */
+    uint16_t interface;
+    uint32_t queued;       /* frames waiting for it */
+    uint64_t confirmed_us; /* ago; UINT64_MAX: never */
+};
+bool stack_next_neighbor(const struct stack *stack, uint32_t *cursor,
+                         struct stack_neighbor *neighbor, uint64_t now_us);
+
+struct stack_route {
+    uint32_t network;
+    uint8_t prefix_bits;
+    uint32_t gateway; /* 0: connected */
+    uint16_t interface;
+};
+bool stack_next_route(const struct stack *stack, uint32_t *cursor, struct stack_route *route);
+
+/* Bytes allocated now, and the sockets by kind. */
+struct stack_usage {
+    uint64_t memory_bytes;
+    uint64_t buffer_bytes; /* of them in socket buffers and queues, in use */
+    uint64_t cached_bytes; /* of them kept for reuse */
+    uint32_t sockets;      /* full control blocks */
+    uint32_t time_wait;    /* compact ones */
+    uint32_t connections_by_state[TCP_STATE_COUNT];
+};
+void stack_usage(const struct stack *stack, struct stack_usage *usage);
+
+#endif
