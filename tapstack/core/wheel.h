@@ -1,33 +1,33 @@
 /* A hierarchical timer wheel, exact to the microsecond.
 
-   Ten levels of 64 slots, the slot of level n being 64^n microseconds wide. A timer sits in the level
+   Eleven levels of 64 slots, the slot of level n being 64^n microseconds wide: all of a 64-bit time. A timer sits in the level
    of the highest group of six bits in which its time differs from the wheel's; as time passes it moves
    down, and fires from level 0 at exactly its microsecond. Arming and cancelling touch one slot; finding
    the next deadline looks at one bitmap a level. Timers of one microsecond fire in the order in which
-   they reached their slot, so that runs repeat. */
+   they were armed, so that runs repeat. */
 #ifndef TAPSTACK_CORE_WHEEL_H
 #define TAPSTACK_CORE_WHEEL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WHEEL_LEVELS = 10, WHEEL_SLOTS = 64 };
+enum { WHEEL_LEVELS = 11, WHEEL_SLOTS = 64 };
 
 struct wheel_timer {
-    struct wheel_timer *next;
-    struct wheel_timer **link; /* the pointer that points here; NULL: not armed */
+    struct wheel_timer *next; /* in the ring of its slot */
+    struct wheel_timer *previous; /* NULL: not armed */
     uint64_t at_us;
 };
 
 struct wheel {
     uint64_t now_us; /* time up to which timers have been served */
     uint64_t occupied[WHEEL_LEVELS]; /* a bit a slot */
-    struct wheel_timer *slot[WHEEL_LEVELS][WHEEL_SLOTS];
+    struct wheel_timer *slot[WHEEL_LEVELS][WHEEL_SLOTS]; /* the last of a ring, or NULL */
 };
 
 void wheel_open(struct wheel *wheel, uint64_t now_us);
 
-static inline bool wheel_is_armed(const struct wheel_timer *timer) { return timer->link != 0; }
+static inline bool wheel_is_armed(const struct wheel_timer *timer) { return timer->previous != 0; }
 
 /* Arms or re-arms; a time that has passed fires at the next wheel_expire. timer: cleared to zero
    before its first use. */
