@@ -40,7 +40,8 @@ enum tcp_options_present {
     TCP_OPTION_SACK_PERMITTED = 4,
     TCP_OPTION_TIMESTAMPS = 8,
     TCP_OPTION_SACK = 16,
-    /* An option whose length is illegal; what follows it was not read (RFC 9293 3.1, MUST-7). */
+    /* An option whose length is illegal (RFC 9293 3.1, MUST-7). It was passed over, or, where its
+       length leads nowhere (0, 1 or beyond the header), nothing from it on was read. */
     TCP_OPTION_MALFORMED = 32,
 };
 

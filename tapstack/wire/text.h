@@ -18,7 +18,7 @@ size_t text_format_frame(const uint8_t *bytes, size_t size, uint32_t sequence_ba
                          uint32_t ack_base, char *line, size_t capacity);
 
 /* The TCP part alone: `S 0:0(0) ack 1 win 65535 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 8>`.
-   payload_bytes: of the segment. Flags as packetdrill writes them: `SFRPUEWC.`. */
+   payload_bytes: of the segment. Flags as packetdrill writes them: `FSRP.UEW`, `-` for none. */
 size_t text_format_tcp(const struct tcp_header *header, size_t payload_bytes,
                        uint32_t sequence_base, uint32_t ack_base, char *line, size_t capacity);
 
