@@ -18,7 +18,7 @@
     NIC_COUNTER(rx_bytes, "rx_bytes", "their bytes, without FCS")                              \
     NIC_COUNTER(rx_missed, "rx_missed_errors", "frames lost because the receive ring was full") \
     NIC_COUNTER(rx_crc_errors, "rx_crc_errors", "frames discarded: frame check sequence wrong") \
-    NIC_COUNTER(rx_length_errors, "rx_length_errors", "frames discarded: shorter than a header") \
+    NIC_COUNTER(rx_length_errors, "rx_length_errors", "frames discarded: too short, or too long") \
     NIC_COUNTER(rx_filtered, "rx_filtered", "frames discarded: addressed to another card")    \
     NIC_COUNTER(rx_unknown_type, "rx_unknown_type", "frames discarded: EtherType nobody handles") \
     NIC_COUNTER(rx_multicast, "multicast", "good frames to a group address")                  \

@@ -5,7 +5,7 @@
 
 static uint32_t fcs_of(const uint8_t *bytes, size_t size)
 {
-    return (uint32_t)crc32_z(0, bytes, size);
+    return (uint32_t)crc32(0, bytes, (uInt)size);
 }
 
 void fcs_append(uint8_t *bytes, size_t size)

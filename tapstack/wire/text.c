@@ -203,7 +203,7 @@ static void append_udp(struct append *to, const struct ipv4_header *ip, const ui
 
 static const char *unreachable_name(uint8_t code)
 {
-    static const char *const names[] = {
+    static const char names[][24] = {
         [ICMP_CODE_NET_UNREACHABLE] = "net_unreachable",
         [ICMP_CODE_HOST_UNREACHABLE] = "host_unreachable",
         [ICMP_CODE_PROTOCOL_UNREACHABLE] = "protocol_unreachable",
