@@ -4,10 +4,10 @@
 
 #include "ip.h"
 
-/* The limit of errors sent: a token bucket of one second's worth. */
+/* The limit of errors sent: a token bucket of one second's worth. All zero: nothing spent yet. */
 struct icmp_limiter {
     uint64_t refilled_at;
-    uint64_t tokens_millionth; /* a token is 1,000,000 */
+    uint64_t spent_millionth; /* a token is 1,000,000 */
 };
 
 int icmp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);

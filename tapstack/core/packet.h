@@ -8,6 +8,8 @@
 #include "../wire/frame.h"
 #include "pool.h"
 
+enum { PACKET_QUEUE_MAX = 1024 }; /* replies that may wait to be pulled; more are dropped */
+
 /* A frame with its bytes behind it in one block of the pool; frame.piece[0] points to them. */
 struct packet {
     struct packet *next;
