@@ -1,13 +1,13 @@
 # Every shell script parses (and pleases shellcheck where that is installed); every Tcl script is complete.
 set -u
 status=0
-shells=$(grep -rlE '^#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=build . | sort)
-for script in $shells $(find tests -name '*.sh' | sort); do
+scripts=$({ grep -rlE '^#!.*\b(ba)?sh\b' --exclude-dir=.git --exclude-dir=build . && find ./tests -name '*.sh'; } | sort -u)
+for script in $scripts; do
     bash -n "$script" || status=1
 done
 if command -v shellcheck >/dev/null; then
-    # shellcheck disable=SC2046,SC2086
-    shellcheck -s bash -S warning -f gcc $shells $(find tests -name '*.sh') || status=1
+    # shellcheck disable=SC2086
+    shellcheck -s bash -S warning -f gcc $scripts || status=1
 fi
 for script in $(find tests -name '*.tcl' -o -name '*.test' | sort); do
     tclsh <<<"set f [open $script]; exit [expr {![info complete [read \$f]]}]" && continue
