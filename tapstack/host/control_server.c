@@ -1,0 +1,545 @@
+/* The control socket: connections of consoles, their lines in and out.
+
+   A client sends requests, one JSON object a line; control_request.c reads a line, the command's
+   step function answers it. A step writes a bounded piece into the client's output buffer and is
+   called again only when the buffer has drained below a mark, so that a big answer takes as much
+   memory as a small one, and a client that does not read holds up nothing but itself: its
+   requests wait in its own socket. Each turn of the loop serves a client for a few steps only.
+
+   A stream (events with follow) parks its client between steps; one timer wakes all parked
+   clients. What happened meanwhile waits in the stack's event ring; what was overwritten there
+   is counted as lost. Any request of the client ends its stream.
+
+   Left out on purpose: requests of one client are served one after the other, never at once. */
+#define _GNU_SOURCE /* accept4, struct ucred */
+#include "control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../api/message.h"
+#include "log.h"
+
+enum {
+    CLIENTS_MAX = 64,
+    ACCEPTS_PER_TURN = 8,
+    STEPS_PER_TURN = 4,
+    OUTPUT_MARK = 64 * 1024, /* bytes waiting from which on no step is called */
+    STREAM_PERIOD_US = 50000,
+    DESCRIPTORS_MAX = 4, /* taken from one message; all but the last are closed */
+};
+
+struct control_server {
+    struct loop_watch listen; /* first: the loop's hooks get the server from it */
+    struct loop_watch timer;
+    struct daemon *daemon;
+    struct control_client *clients;
+    unsigned client_count;
+    bool ticking;
+    int spare_fd; /* given up for a moment to refuse a client when descriptors run out */
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+};
+
+/* ---- Output ---- */
+
+static void output_append(struct control_client *client, const char *bytes, size_t size)
+{
+    size_t wanted = client->output_used + size;
+    if (wanted > client->output_capacity) {
+        size_t capacity = wanted + wanted / 2;
+        char *grown = realloc(client->output, capacity);
+        if (!grown) {
+            client->gone = true;
+            return;
+        }
+        client->output = grown;
+        client->output_capacity = capacity;
+    }
+    memcpy(client->output + client->output_used, bytes, size);
+    client->output_used += size;
+}
+
+void control_put(struct control_client *client, json_t *part)
+{
+    char *line = part ? json_dumps(part, JSON_COMPACT) : NULL;
+    json_decref(part);
+    if (!line) {
+        log_warning("control: no memory for an answer; its client is cut off");
+        client->gone = true;
+        return;
+    }
+    output_append(client, line, strlen(line));
+    output_append(client, "\n", 1);
+    free(line);
+}
+
+enum control_progress control_end(struct control_client *client, json_t *part)
+{
+    if (!part)
+        part = json_object();
+    json_object_set_new(part, "ok", json_true());
+    control_put(client, part);
+    return CONTROL_DONE;
+}
+
+static void error_put(struct control_client *client, const struct control_error *error)
+{
+    json_t *object = json_pack("{s:s, s:s}", "code", error->code, "message", error->message);
+    if (error->column > 0)
+        json_object_set_new(object, "column", json_integer(error->column));
+    control_put(client, json_pack("{s:o}", "error", object));
+}
+
+enum control_progress control_fail(struct control_client *client, const char *code,
+                                   const char *format, ...)
+{
+    struct control_error error = {.code = code};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error.message, sizeof error.message, format, arguments);
+    va_end(arguments);
+    error_put(client, &error);
+    return CONTROL_DONE;
+}
+
+static size_t output_waiting(const struct control_client *client)
+{
+    return client->output_used - client->output_sent;
+}
+
+static void output_release(struct control_client *client)
+{
+    free(client->output);
+    client->output = NULL;
+    client->output_used = client->output_sent = client->output_capacity = 0;
+}
+
+static void output_flush(struct control_client *client)
+{
+    while (output_waiting(client) > 0 && !client->gone) {
+        ssize_t sent = send(client->watch.fd, client->output + client->output_sent,
+                            output_waiting(client), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0)
+            client->output_sent += (size_t)sent;
+        else if (errno == EAGAIN)
+            break;
+        else if (errno != EINTR)
+            client->gone = true;
+    }
+    if (client->gone || output_waiting(client) == 0)
+        output_release(client);
+}
+
+/* ---- Arguments ---- */
+
+const char *control_text(const struct control_client *client, const char *name)
+{
+    return json_string_value(json_object_get(client->arguments, name));
+}
+
+uint64_t control_number(const struct control_client *client, const char *name, uint64_t otherwise)
+{
+    const json_t *value = json_object_get(client->arguments, name);
+    return value ? (uint64_t)json_integer_value(value) : otherwise;
+}
+
+bool control_flag(const struct control_client *client, const char *name)
+{
+    return json_is_true(json_object_get(client->arguments, name));
+}
+
+bool control_may_write(const struct control_client *client)
+{
+    return client->uid == 0 || client->uid == geteuid() ||
+           client->uid == client->daemon->config.control_uid;
+}
+
+/* ---- Requests ---- */
+
+static void command_finish(struct control_client *client)
+{
+    json_decref(client->arguments);
+    client->arguments = NULL;
+    client->command = NULL;
+    client->streaming = false;
+}
+
+static void command_step(struct control_client *client)
+{
+    enum control_progress progress = client->command->step(client);
+    client->steps++;
+    client->streaming = progress == CONTROL_STREAM;
+    if (progress == CONTROL_DONE)
+        command_finish(client);
+}
+
+static void command_start(struct control_client *client, const char *line, size_t size)
+{
+    struct control_request request;
+    struct control_error error;
+    if (control_request_parse(line, size, &request, &error) != 0) {
+        error_put(client, &error);
+        return;
+    }
+    client->command = request.command;
+    client->arguments = request.arguments;
+    client->steps = 0;
+    client->cursor = 0;
+    if (request.command->write && !client->writes) {
+        control_fail(client, "read-only", "%s changes something: send {\"do\": \"write\"} first",
+                     request.command->name);
+        command_finish(client);
+    }
+}
+
+static bool line_is_blank(const char *line, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!strchr(" \t\r", line[i]) || line[i] == '\0')
+            return false;
+    return true;
+}
+
+static void input_drop(struct control_client *client, size_t size)
+{
+    client->input_used -= size;
+    memmove(client->input, client->input + size, client->input_used);
+}
+
+static void line_serve(struct control_client *client, const char *line, size_t size)
+{
+    if (client->skipping)
+        client->skipping = false;
+    else if (!line_is_blank(line, size))
+        command_start(client, line, size);
+}
+
+/* Serves the next line that is complete. Returns false when there is none. */
+static bool line_take(struct control_client *client)
+{
+    char *end = memchr(client->input, '\n', client->input_used);
+    size_t size = end ? (size_t)(end - client->input) : client->input_used;
+    bool complete = end || (client->ended && size > 0);
+    if (!complete && client->input_used < sizeof client->input)
+        return false;
+    if (client->streaming) { /* any line ends the stream, and is then served */
+        control_event_end(client);
+        command_finish(client);
+    }
+    if (complete) {
+        line_serve(client, client->input, size);
+    } else if (!client->skipping) {
+        client->skipping = true;
+        control_fail(client, "too-long", "a line may have %d bytes", CONTROL_LINE_MAX);
+    }
+    input_drop(client, size + (end ? 1 : 0));
+    return true;
+}
+
+/* ---- Input ---- */
+
+/* Keeps the last descriptor that came along: a capture will want it. */
+static void descriptors_take(struct control_client *client, struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            if (client->descriptor >= 0)
+                close(client->descriptor);
+            memcpy(&client->descriptor, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+        }
+    }
+}
+
+static void input_read(struct control_client *client)
+{
+    char control[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+    struct iovec room = {client->input + client->input_used,
+                         sizeof client->input - client->input_used};
+    struct msghdr message = {.msg_iov = &room,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+    if (room.iov_len == 0 || client->ended)
+        return;
+    ssize_t got = recvmsg(client->watch.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got > 0) {
+        descriptors_take(client, &message);
+        client->input_used += (size_t)got;
+    } else if (got == 0) {
+        client->ended = true;
+    } else if (errno != EAGAIN && errno != EINTR) {
+        client->ended = client->gone = true;
+    }
+}
+
+/* ---- Clients ---- */
+
+static void client_close(struct control_client *client)
+{
+    struct control_server *server = client->server;
+    struct control_client **link = &server->clients;
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    server->client_count--;
+    command_finish(client);
+    loop_remove(&server->daemon->loop, &client->watch);
+    close(client->watch.fd);
+    if (client->descriptor >= 0)
+        close(client->descriptor);
+    free(client->output);
+    free(client);
+}
+
+static void timer_set(struct control_server *server, bool ticking)
+{
+    struct timespec period = {0, ticking ? STREAM_PERIOD_US * 1000 : 0};
+    struct itimerspec setting = {.it_interval = period, .it_value = period};
+    if (server->ticking != ticking && timerfd_settime(server->timer.fd, 0, &setting, NULL) == 0)
+        server->ticking = ticking;
+}
+
+/* Some work for this turn. Returns whether more could be done without waiting for the client. */
+static bool client_work(struct control_client *client)
+{
+    for (int i = 0; i < STEPS_PER_TURN; i++) {
+        if (client->gone && client->command)
+            command_finish(client);
+        if (output_waiting(client) >= OUTPUT_MARK)
+            return false;
+        if (client->command && !client->streaming)
+            command_step(client);
+        else if (!line_take(client))
+            return false;
+    }
+    return true;
+}
+
+static void client_serve(struct control_client *client)
+{
+    bool more = client_work(client);
+    output_flush(client);
+    if (client->streaming)
+        timer_set(client->server, true);
+    if (client->gone && !client->ended)
+        shutdown(client->watch.fd, SHUT_RDWR); /* what it has sent is still served */
+    bool idle = !more && !client->command && output_waiting(client) == 0;
+    if (idle && client->ended) {
+        client_close(client);
+        return;
+    }
+    bool answering = client->command && !client->streaming;
+    uint32_t events = 0;
+    if (!client->ended && !answering && client->input_used < sizeof client->input)
+        events |= EPOLLIN;
+    if (more || answering || output_waiting(client) > 0)
+        events |= EPOLLOUT;
+    if (events != client->watch.events)
+        loop_change(&client->daemon->loop, &client->watch, events);
+}
+
+static void client_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct control_client *client = (struct control_client *)watch;
+    if (events & (EPOLLHUP | EPOLLERR))
+        client->gone = true;
+    if ((events & EPOLLIN) || client->gone)
+        input_read(client);
+    client_serve(client);
+}
+
+static void client_greet(struct control_client *client)
+{
+    control_put(client, json_pack("{s:s, s:s, s:i}", "program", "tapstackd", "version",
+                                  TAPSTACK_VERSION, "protocol", CONTROL_PROTOCOL));
+}
+
+static struct control_client *client_open(struct control_server *server, int fd)
+{
+    struct control_client *client = malloc(sizeof *client);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        free(client);
+        return NULL;
+    }
+    memset(client, 0, offsetof(struct control_client, input));
+    client->output = NULL;
+    client->output_used = client->output_sent = client->output_capacity = 0;
+    client->watch = (struct loop_watch){fd, EPOLLIN, client_ready};
+    client->server = server;
+    client->daemon = server->daemon;
+    client->uid = peer.uid;
+    client->pid = peer.pid;
+    client->descriptor = -1;
+    if (loop_add(&server->daemon->loop, &client->watch) != 0) {
+        free(client);
+        return NULL;
+    }
+    client->next = server->clients;
+    server->clients = client;
+    server->client_count++;
+    return client;
+}
+
+/* ---- The server ---- */
+
+/* Without descriptors the waiting client can be neither served nor, as it stands, refused. */
+static void accept_refuse(struct control_server *server)
+{
+    close(server->spare_fd);
+    int fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    server->spare_fd = fcntl(server->listen.fd, F_DUPFD_CLOEXEC, 0);
+    log_warning("control: out of descriptors, a console was refused");
+}
+
+static void client_refuse(int fd)
+{
+    static const char busy[] =
+        "{\"error\":{\"code\":\"busy\",\"message\":\"too many consoles are connected\"}}\n";
+    (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+static void server_ready(struct loop_watch *watch, uint32_t events)
+{
+    struct control_server *server = (struct control_server *)watch;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        int fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE)
+                accept_refuse(server);
+            return;
+        }
+        struct control_client *client =
+            server->client_count < CLIENTS_MAX ? client_open(server, fd) : NULL;
+        if (!client) {
+            client_refuse(fd);
+            continue;
+        }
+        client_greet(client);
+        client_serve(client);
+    }
+}
+
+static void server_tick(struct loop_watch *watch, uint32_t events)
+{
+    struct control_server *server =
+        (struct control_server *)((char *)watch - offsetof(struct control_server, timer));
+    uint64_t ticks;
+    bool streams = false;
+    (void)events;
+    (void)!read(watch->fd, &ticks, sizeof ticks);
+    for (struct control_client *client = server->clients, *next; client; client = next) {
+        next = client->next;
+        if (!client->streaming)
+            continue;
+        streams = true;
+        client->streaming = false;
+        client_serve(client);
+    }
+    timer_set(server, streams);
+}
+
+/* A file left behind by a daemon that died is taken away; one that answers is not. */
+static int path_clear(const struct sockaddr_un *address)
+{
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0)
+        return -errno;
+    int result = connect(probe, (const struct sockaddr *)address, sizeof *address);
+    int error = result == 0 ? EADDRINUSE : errno;
+    close(probe);
+    if (error != ECONNREFUSED)
+        return error == ENOENT ? 0 : -error;
+    return unlink(address->sun_path) == 0 ? 0 : -errno;
+}
+
+static int socket_listen(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int error = path_clear(&address);
+    if (error)
+        return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    /* Everybody may look, as with ss; who may change is asked of the kernel, request by request. */
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, 0666) != 0 ||
+        listen(fd, CLIENTS_MAX) != 0) {
+        error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static int server_open(struct control_server *server)
+{
+    struct loop *loop = &server->daemon->loop;
+    server->listen = (struct loop_watch){socket_listen(server->path), EPOLLIN, server_ready};
+    if (server->listen.fd < 0)
+        return server->listen.fd;
+    server->spare_fd = fcntl(server->listen.fd, F_DUPFD_CLOEXEC, 0);
+    server->timer = (struct loop_watch){timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                                        EPOLLIN, server_tick};
+    if (server->spare_fd < 0 || server->timer.fd < 0)
+        return -errno;
+    int error = loop_add(loop, &server->listen);
+    return error ? error : loop_add(loop, &server->timer);
+}
+
+struct control_server *control_server_create(struct daemon *daemon, const char *dir)
+{
+    struct control_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return NULL;
+    server->daemon = daemon;
+    server->listen.fd = server->timer.fd = server->spare_fd = -1;
+    int length = snprintf(server->path, sizeof server->path, "%s/%s", dir, TS_CONTROL_SOCKET);
+    int error = length < (int)sizeof server->path ? server_open(server) : -ENAMETOOLONG;
+    if (error < 0) {
+        log_error("control: %s: %s", server->path, strerror(-error));
+        if (server->listen.fd < 0)
+            server->path[0] = '\0'; /* not ours to remove */
+        control_server_destroy(server);
+        return NULL;
+    }
+    return server;
+}
+
+void control_server_destroy(struct control_server *server)
+{
+    if (!server)
+        return;
+    while (server->clients)
+        client_close(server->clients);
+    struct loop_watch *watches[] = {&server->listen, &server->timer};
+    for (unsigned i = 0; i < 2; i++) {
+        if (watches[i]->fd < 0)
+            continue;
+        loop_remove(&server->daemon->loop, watches[i]);
+        close(watches[i]->fd);
+    }
+    if (server->spare_fd >= 0)
+        close(server->spare_fd);
+    if (server->path[0])
+        unlink(server->path);
+    free(server);
+}
