@@ -51,7 +51,8 @@ void cable_destroy(struct cable *cable);
 /* Changes the accidents from now on; frames under way keep their time. */
 void cable_configure(struct cable *cable, const struct cable_settings *settings);
 
-/* Puts a wire frame of at least one byte in (copied). Returns 0, or -1 when it was lost, for any reason. */
+/* Puts a wire frame of at least one byte in (copied). Returns 0, or -1 when it was lost, for any
+   reason. */
 int cable_send(struct cable *cable, const uint8_t *bytes, size_t size, uint64_t now_us);
 
 /* Takes out the next frame whose time has come. bytes: room for capacity bytes. Returns its
