@@ -1,0 +1,205 @@
+/* Private to the API server's files (api_*.c): its objects, and who calls whom.
+
+   api_server.c      the socket DIR/api, clients, the reading and answering of requests
+   api_request.c     one function an operation
+   api_option.c      socket options and TCP_INFO
+   api_socket.c      every socket that an application may hold, found by cookie or by stack handle
+   api_listener.c    from the stack's accept queue into the listening descriptor
+   api_connection.c  bytes between a connected descriptor and the stack */
+#ifndef TAPSTACK_HOST_API_SERVER_H
+#define TAPSTACK_HOST_API_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../api/message.h"
+#include "../core/stack.h"
+#include "daemon.h"
+#include "loop.h"
+
+enum {
+    API_CLIENTS_MAX = 1024,
+    API_ENDED_MAX = 4096, /* ends of connections remembered */
+};
+
+/* A place in a table: a part of the object that is found by it. */
+struct api_node {
+    struct api_node *next;
+    uint64_t key;
+};
+
+/* Chained, grows by doubling. Its keys come from the kernel and the stack, not from outside. */
+struct api_table {
+    struct api_node **buckets;
+    uint32_t bucket_count; /* a power of two, or 0 */
+    uint32_t count;
+};
+
+/* One process that makes requests. Outlives its connection while sockets are charged to it. */
+struct api_client {
+    struct loop_watch watch; /* fd -1: disconnected */
+    struct api_server *server;
+    struct api_client *next, *previous;
+    int pid;
+    uint32_t sockets; /* charged to it */
+    bool greeted;
+};
+
+enum api_kind {
+    API_UNCONNECTED,
+    API_LISTENER,
+    API_CONNECTING,
+    API_CONNECTED,
+    API_REPLACED, /* its stack socket went over to the descriptor that TS_OP_CONNECT made */
+    API_KIND_COUNT
+};
+
+/* A listener's connection that did not fit into the listening descriptor yet. */
+struct api_waiting {
+    int fd; /* the application's end */
+    struct ts_accepted message;
+};
+
+/* One socket of the applications: our end of its pair, and its socket in the stack. */
+struct api_socket {
+    struct loop_watch watch;
+    struct api_server *server;
+    struct api_client *client; /* charged with it, or NULL */
+    struct api_node by_cookie; /* of the application's end */
+    struct api_node by_handle;
+    int socket; /* the stack's handle; 0: none */
+    int owner_pid;
+    uint8_t kind; /* enum api_kind */
+    bool bound : 1;
+    bool narrow : 1;      /* the application's end still has the small send buffer of an opening */
+    bool paused : 1;      /* the stack takes no more bytes: nothing is read from the application */
+    bool blocked : 1;     /* the pair takes no more bytes: nothing is written to it */
+    bool urgent : 1;      /* an urgent byte of the application is among those to read */
+    bool read_ended : 1;  /* the application's last byte and its end are with the stack */
+    bool write_ended : 1; /* the peer's last byte and its end are with the application */
+    bool hung_up : 1;     /* the application has closed, or both directions are shut down */
+    bool reset : 1;       /* it closed with bytes of ours unread */
+    union {
+        struct api_waiting *waiting; /* a listener's */
+        struct {
+            uint32_t held;       /* bytes in the pair that may be unread */
+            uint32_t read_bytes; /* room to reserve for the next read, or bytes of an opening to
+                                    take out */
+        };
+    };
+};
+
+struct api_ended {
+    uint64_t cookie;
+    int error; /* an errno */
+};
+
+struct api_server {
+    struct daemon *daemon;
+    struct loop_watch watch; /* of the listening socket */
+    char path[108];
+    int spare_fd; /* given up to turn a client away when no descriptor is left */
+    struct api_client *clients;
+    uint32_t client_count;
+    struct api_table by_cookie;
+    struct api_table by_handle;
+    uint32_t kinds[API_KIND_COUNT]; /* sockets of each kind */
+    uint64_t refused_requests;
+    bool stopping;
+    uint32_t ended_count; /* ever remembered; the next goes to this number modulo API_ENDED_MAX */
+    struct api_ended ended[API_ENDED_MAX];
+};
+
+static inline struct stack *api_stack(const struct api_socket *s)
+{
+    return s->server->daemon->stack;
+}
+static inline uint64_t api_now(const struct api_socket *s)
+{
+    return s->server->daemon->loop.now_us;
+}
+
+/* ---- api_socket.c ---- */
+
+/* A new object for ends[0] with the stack's socket `handle` (0: none yet), found by the cookie of
+   ends[1]. Takes ends[0] over, not ends[1]. client: charged with it, may be NULL. Returns NULL on
+   failure: both ends are still the caller's. */
+struct api_socket *api_socket_create(struct api_server *server, enum api_kind kind,
+                                     const int ends[2], int handle, struct api_client *client);
+/* Closes our end and forgets the object; the stack's socket is the caller's business. */
+void api_socket_destroy(struct api_socket *s);
+void api_socket_become(struct api_socket *s, enum api_kind kind);
+/* Moves the stack's socket from one object to another. */
+void api_socket_hand_over(struct api_socket *from, struct api_socket *to);
+/* The socket of this descriptor's cookie, or NULL. */
+struct api_socket *api_socket_find(struct api_server *server, uint64_t cookie);
+struct api_socket *api_socket_of_handle(const struct api_server *server, int handle);
+/* Calls visit for every socket; it may destroy the socket it is called with, and no other. */
+void api_socket_each(struct api_server *server, void (*visit)(struct api_socket *s));
+/* The kernel's number of a socket; 0 when fd is none. */
+uint64_t api_cookie(int fd);
+
+/* How connections ended, for later questions; the oldest is forgotten first. */
+void api_ended_remember(struct api_server *server, uint64_t cookie, int error);
+int api_ended_find(const struct api_server *server, uint64_t cookie);
+/* Forgets it: SO_ERROR clears what it tells. */
+void api_ended_clear(struct api_server *server, uint64_t cookie);
+
+/* The errno that says the same as an enum stack_error. */
+int api_errno(int stack_error);
+
+/* ---- api_server.c ---- */
+
+void api_client_release(struct api_client *client);
+
+/* ---- api_request.c ---- */
+
+/* One request while it is served. */
+struct api_call {
+    struct api_client *client;
+    const struct ts_request *request;
+    struct ts_reply *reply;
+    int fd;          /* the descriptor that came with it, or -1; the caller closes it */
+    uint64_t cookie; /* of fd, or 0 */
+    struct api_socket
+        *socket;  /* whose descriptor that is, or NULL: none, or of a connection that is gone */
+    int reply_fd; /* goes with the reply, then closed; -1: none */
+};
+
+/* Serves the request. Returns 0 or an errno for the reply. */
+int api_request_serve(struct api_call *call);
+
+/* ---- api_option.c ---- */
+
+int api_option_get(struct api_call *call);
+int api_option_set(struct api_call *call);
+
+/* ---- api_listener.c ---- */
+
+/* subject: the application's descriptor. Returns 0 or an errno. */
+int api_listener_open(struct api_socket *s, int subject, int backlog);
+/* Connections wait in the stack. */
+void api_listener_accept(struct api_socket *s);
+/* Ends an unconnected socket, a listener or a replaced one. */
+void api_listener_close(struct api_socket *s);
+/* An event of the pair of an unconnected, listening or replaced socket. */
+void api_listener_ready(struct loop_watch *watch, uint32_t events);
+
+/* ---- api_connection.c ---- */
+
+/* Prepares a fresh pair for an active OPEN: fills the application's end, so that it is not
+   writable. Returns the bytes put in, to be stored in read_bytes. */
+uint32_t api_connection_fill(int application_end);
+/* The application's end gets a send buffer of usual size, once the connection stands. */
+void api_connection_widen(struct api_socket *c, int application_end);
+/* A connection begins: moves what is there already. May destroy it. */
+void api_connection_start(struct api_socket *c);
+/* Readiness in the stack (enum stack_ready_bits). May destroy it. */
+void api_connection_serve(struct api_socket *c, uint32_t what);
+/* Orderly end by us: what the application has written goes out, then a FIN. May destroy it. */
+void api_connection_stop(struct api_socket *c);
+/* An event of the pair. */
+void api_connection_ready(struct loop_watch *watch, uint32_t events);
+
+#endif
