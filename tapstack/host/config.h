@@ -16,24 +16,24 @@ struct config {
     uint32_t address_v4;    /* of the stack, host order */
     uint8_t prefix_bits;
     uint32_t host_address_v4; /* given to the TAP's own side; 0: leave the device as it is */
-    uint32_t gateway_v4;    /* default route; 0: none */
+    uint32_t gateway_v4;      /* default route; 0: none */
     uint16_t mtu_bytes;
-    bool offload;           /* ask for checksum offload and TSO */
-    bool cable_present;     /* a cable section was given */
+    bool offload;       /* ask for checksum offload and TSO */
+    bool cable_present; /* a cable section was given */
     struct cable_settings cable;
     uint64_t cable_seed;
-    uint32_t client_sockets_max;  /* quota of one API client */
-    uint32_t control_uid;         /* who may write besides root */
+    uint32_t client_sockets_max; /* quota of one API client */
+    uint32_t control_uid;        /* who may write besides root */
     uint32_t event_capacity;
-    uint32_t shutdown_us;         /* time for an orderly end */
-    int log_level;                /* of enum log_level */
+    uint32_t shutdown_us; /* time for an orderly end */
+    int log_level;        /* of enum log_level */
     struct stack_settings settings;
 };
 
 void config_default(struct config *config);
 
-/* Reads a file over what is there. On error writes one line "file:line:column: what is wrong" (with a
-   suggestion for an unknown key) into error and returns -1, config unchanged. */
+/* Reads a file over what is there. On error writes one line "file:line:column: what is wrong" (with
+   a suggestion for an unknown key) into error and returns -1, config unchanged. */
 int config_read(struct config *config, const char *path, char *error, unsigned error_bytes);
 
 #endif

@@ -15,7 +15,7 @@ struct daemon {
     struct loop loop; /* first: the loop's hooks get the daemon from it */
     struct config config;
     struct stack *stack;
-    struct device *device;   /* TAP, card and cable */
+    struct device *device; /* TAP, card and cable */
     struct api_server *api;
     struct control_server *control;
     struct capture *capture; /* always there; does nothing until started */
@@ -23,7 +23,8 @@ struct daemon {
     bool stopping;
 };
 
-/* host/api_server.c: the socket-like API. dir: folder of the socket. Returns NULL and logs on failure. */
+/* host/api_server.c: the socket-like API. dir: folder of the socket. Returns NULL and logs on
+   failure. */
 struct api_server *api_server_create(struct daemon *daemon, const char *dir);
 /* A socket of the stack is ready (from stack_next_ready). */
 void api_server_ready(struct api_server *server, const struct stack_ready *ready);
@@ -53,6 +54,15 @@ int capture_start(struct capture *capture, int fd, uint64_t limit_bytes);
 /* frames: written; lost: not written because the reader was slow. */
 int capture_stop(struct capture *capture, uint64_t *frames, uint64_t *lost);
 bool capture_is_running(const struct capture *capture);
+/* Of the capture that runs, or of the last one. */
+struct capture_status {
+    bool running;
+    uint64_t frames; /* written */
+    uint64_t lost;   /* not written */
+    uint64_t bytes;  /* of the file */
+    const char *ended; /* why it ended by itself; "" when it did not */
+};
+void capture_status(const struct capture *capture, struct capture_status *status);
 /* One frame passes the device; direction: PCAPNG_INBOUND or PCAPNG_OUTBOUND. Super-frames are split
    to wire frames. Costs one comparison while no capture runs. */
 void capture_frame(struct capture *capture, const struct frame *frame, int direction);
@@ -75,5 +85,10 @@ const struct cable *device_cable(const struct device *device, int direction);
 const char *device_name(const struct device *device);
 /* What was asked for and what the kernel gave: "checksum+tso", "none (refused: ...)" . */
 const char *device_offload(const struct device *device);
+/* Fills in a stack's interface what the device knows of it: name, checksum_offload and
+   segment_max_bytes. */
+void device_describe(const struct device *device, struct stack_interface_config *interface);
+/* Takes over the accidents of a changed configuration where a cable is there. */
+void device_configure(struct device *device, const struct cable_settings *cable);
 
 #endif

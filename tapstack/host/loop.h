@@ -1,8 +1,8 @@
 /* The event loop: descriptors on epoll, and the order of work in a turn.
 
    One turn: wait (until a descriptor is ready or the deadline), call every ready watch, then the
-   turn's tail that the daemon registered: readiness of sockets, output of frames. Every watch handles
-   a bounded batch and is called again in the next turn, so that nobody starves. */
+   turn's tail that the daemon registered: readiness of sockets, output of frames. Every watch
+   handles a bounded batch and is called again in the next turn, so that nobody starves. */
 #ifndef TAPSTACK_HOST_LOOP_H
 #define TAPSTACK_HOST_LOOP_H
 

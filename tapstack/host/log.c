@@ -1,0 +1,69 @@
+/* The log: one write a line, so that the lines of several programs do not mix.
+
+   Under systemd every line starts with "<N>", which the journal takes as its priority
+   (sd-daemon(3)); elsewhere with the time of day and the level's name. */
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOG_LINE_MAX = 1024 };
+
+static int log_threshold = LOG_LEVEL_INFO;
+
+void log_set_level(int level) { log_threshold = level; }
+
+static int log_format_prefix(int level, char *line, size_t capacity)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    static const int priorities[] = {3, 4, 6, 7}; /* of syslog(3) */
+    struct timespec now;
+    struct tm local;
+
+    if (getenv("JOURNAL_STREAM"))
+        return snprintf(line, capacity, "<%d>", priorities[level]);
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &local);
+    return snprintf(line, capacity, "%02d:%02d:%02d.%03d %s: ", local.tm_hour, local.tm_min,
+                    local.tm_sec, (int)(now.tv_nsec / 1000000), names[level]);
+}
+
+/* The text may be cut, the newline never is. */
+static void log_write_line(char *line, int length)
+{
+    if (length > LOG_LINE_MAX - 1)
+        length = LOG_LINE_MAX - 1;
+    line[length] = '\n';
+    if (write(STDERR_FILENO, line, (size_t)length + 1) < 0)
+        return; /* there is no other place to complain */
+}
+
+void log_write(int level, const char *format, ...)
+{
+    char line[LOG_LINE_MAX];
+    va_list arguments;
+
+    if (level > log_threshold)
+        return;
+    int length = log_format_prefix(level, line, sizeof line);
+    va_start(arguments, format);
+    length += vsnprintf(line + length, sizeof line - (size_t)length, format, arguments);
+    va_end(arguments);
+    log_write_line(line, length);
+}
+
+void die(const char *format, ...)
+{
+    char line[LOG_LINE_MAX];
+    va_list arguments;
+
+    int length = snprintf(line, sizeof line, "tapstackd: ");
+    va_start(arguments, format);
+    length += vsnprintf(line + length, sizeof line - (size_t)length, format, arguments);
+    va_end(arguments);
+    log_write_line(line, length);
+    exit(1);
+}
