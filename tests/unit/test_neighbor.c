@@ -1,0 +1,433 @@
+/* The neighbor cache: its states in exact virtual time, what it learns and refuses, its bounds. */
+#include "net_harness.h"
+
+enum { SECOND = 1000000 };
+static const struct mac_address other_mac = {{2, 0, 0, 0, 0, 9}};
+
+static uint32_t host(unsigned last) { return UINT32_C(0x0a4d0000) + last; }
+
+static void expect_state(uint32_t v4, enum neighbor_state state)
+{
+    assert_string_equal(neighbor_state_name(neighbor_of(v4).state), neighbor_state_name(state));
+}
+
+/* The pulled frame is a request for v4, to this MAC. */
+static void expect_request(uint32_t v4, const struct mac_address *to)
+{
+    struct ethernet_header ethernet;
+    struct arp_packet arp = out_arp(&ethernet);
+    assert_int_equal(arp.operation, ARP_REQUEST);
+    assert_int_equal(arp.target_v4, v4);
+    assert_int_equal(arp.sender_v4, OUR_V4);
+    assert_true(mac_address_equal(&arp.sender_mac, &our_mac));
+    assert_true(mac_address_equal(&arp.target_mac, &no_mac));
+    assert_true(mac_address_equal(&ethernet.source, &our_mac));
+    assert_true(mac_address_equal(&ethernet.destination, to));
+}
+
+static void expect_echo_reply(uint32_t v4, const struct mac_address *to)
+{
+    const uint8_t *payload;
+    size_t size;
+    assert_int_equal(out_ip(&payload, &size).destination_v4, v4);
+    assert_memory_equal(out_bytes, to->octets, 6);
+}
+
+static void test_request_for_us_is_answered(void **state)
+{
+    struct ethernet_header ethernet;
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(give_arp(ARP_REQUEST, &peer_mac, PEER_V4, &no_mac, OUR_V4), 0);
+    assert_true(net_pull());
+    struct arp_packet arp = out_arp(&ethernet);
+    assert_int_equal(out_size, ETHERNET_MIN_BYTES);
+    assert_int_equal(arp.operation, ARP_REPLY);
+    assert_int_equal(arp.sender_v4, OUR_V4);
+    assert_int_equal(arp.target_v4, PEER_V4);
+    assert_true(mac_address_equal(&arp.target_mac, &peer_mac));
+    assert_true(mac_address_equal(&ethernet.destination, &peer_mac));
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    assert_int_equal(neighbor_of(PEER_V4).confirmed_us, UINT64_MAX);
+    assert_int_equal(counter(STACK_COUNTER_ARP_OUT_REPLIES), 1);
+    net_close();
+}
+
+static void test_unknown_neighbor_is_asked_and_frames_wait(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    give_echo(PEER_V4, OUR_V4);
+    give_echo(PEER_V4, OUR_V4);
+    assert_true(net_pull());
+    expect_request(PEER_V4, &all_macs);
+    assert_false(net_pull());
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    assert_int_equal(neighbor_of(PEER_V4).queued, 2);
+    net_now += 1000;
+    assert_int_equal(give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4), 0);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    assert_int_equal(neighbor_of(PEER_V4).confirmed_us, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_true(net_pull());
+        expect_echo_reply(PEER_V4, &peer_mac);
+    }
+    assert_false(net_pull());
+    net_close();
+}
+
+static void test_no_answer_fails_after_three_requests(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    give_echo(PEER_V4, OUR_V4);
+    uint64_t dropped = counter(STACK_COUNTER_FRAMES_DROPPED);
+    assert_int_equal(net_drain(), 1);
+    assert_int_equal(net_wait(SECOND - 1), 0);
+    assert_int_equal(net_wait(1), 1);
+    assert_int_equal(net_wait(SECOND), 1);
+    assert_int_equal(counter(STACK_COUNTER_ARP_OUT_REQUESTS), 4); /* one announced us */
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    assert_int_equal(net_wait(SECOND), 0);
+    expect_state(PEER_V4, NEIGHBOR_FAILED);
+    assert_int_equal(counter(STACK_COUNTER_ARP_FAILED), 1);
+    assert_int_equal(counter(STACK_COUNTER_FRAMES_DROPPED), dropped + 1);
+
+    /* within the pause nothing is sent; after it, a new try */
+    assert_int_equal(net_wait(SECOND - 1), 0);
+    give_echo(PEER_V4, OUR_V4);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(counter(STACK_COUNTER_ARP_FAILED), 2);
+    net_now += 1;
+    give_echo(PEER_V4, OUR_V4);
+    assert_int_equal(net_drain(), 1);
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    net_wait(3 * SECOND);
+    expect_state(PEER_V4, NEIGHBOR_FAILED);
+    net_wait(60 * SECOND);
+    expect_state(PEER_V4, NEIGHBOR_NONE);
+    assert_true(stack_deadline(net) == UINT64_MAX);
+    net_close();
+}
+
+static void make_reachable(void)
+{
+    give_echo(PEER_V4, OUR_V4);
+    net_drain();
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+    net_drain();
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+}
+
+static void test_reachable_stale_delay_probe_reachable(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    make_reachable();
+    assert_int_equal(net_wait(30 * SECOND - 1), 0);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    assert_int_equal(net_wait(1), 0);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    assert_int_equal(net_wait(100 * SECOND), 0); /* stays so while nobody sends */
+
+    give_echo(PEER_V4, OUR_V4);
+    expect_state(PEER_V4, NEIGHBOR_DELAY);
+    assert_true(net_pull());
+    expect_echo_reply(PEER_V4, &peer_mac); /* at once, to the address we have */
+    assert_int_equal(net_wait(5 * SECOND - 1), 0);
+    assert_int_equal(net_wait(1), 1);
+    expect_request(PEER_V4, &peer_mac); /* unicast */
+    expect_state(PEER_V4, NEIGHBOR_PROBE);
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    assert_int_equal(neighbor_of(PEER_V4).confirmed_us, 0);
+    net_close();
+}
+
+static void test_probe_fails_after_three_unicast_requests(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    make_reachable();
+    net_wait(30 * SECOND);
+    give_echo(PEER_V4, OUR_V4);
+    assert_int_equal(net_wait(5 * SECOND), 2);
+    give_echo(PEER_V4, OUR_V4); /* is still sent while we probe */
+    assert_int_equal(net_wait(2 * SECOND), 3);
+    expect_state(PEER_V4, NEIGHBOR_PROBE);
+    assert_int_equal(net_wait(1 * SECOND), 0);
+    expect_state(PEER_V4, NEIGHBOR_FAILED);
+    net_close();
+}
+
+static void test_requests_do_not_prove_reachability_but_update_the_mac(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    make_reachable();
+    give_arp(ARP_REQUEST, &peer_mac, PEER_V4, &no_mac, OUR_V4);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);                    /* the same MAC: nothing new */
+    give_arp(ARP_REQUEST, &other_mac, PEER_V4, &no_mac, PEER_V4); /* gratuitous, a new MAC */
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    assert_memory_equal(neighbor_of(PEER_V4).mac.octets, other_mac.octets, MAC_ADDRESS_BYTES);
+    net_close();
+}
+
+static void test_request_of_a_neighbor_we_ask_for_releases_its_frames(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    give_echo(PEER_V4, OUR_V4);
+    net_drain();
+    give_arp(ARP_REQUEST, &peer_mac, PEER_V4, &no_mac, OUR_V4);
+    expect_state(PEER_V4, NEIGHBOR_DELAY); /* used, but not proven */
+    assert_int_equal(net_drain(), 2);      /* our answer, and the echo reply */
+    assert_int_equal(neighbor_of(PEER_V4).queued, 0);
+    assert_int_equal(net_wait(5 * SECOND), 1);
+    expect_state(PEER_V4, NEIGHBOR_PROBE);
+    net_close();
+}
+
+static void test_what_is_refused(void **state)
+{
+    static const struct mac_address multicast = {{1, 0, 0x5e, 0, 0, 1}};
+    static const struct {
+        const char *why;
+        uint16_t operation;
+        const struct mac_address *sender_mac;
+        uint32_t sender_v4, target_v4;
+        enum stack_counter counter;
+    } rows[] = {
+        {"sender is us", 1, &peer_mac, OUR_V4, PEER_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender is us, gratuitous", 2, &peer_mac, OUR_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender MAC broadcast", 1, &all_macs, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender MAC multicast", 1, &multicast, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender MAC zero", 1, &no_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender MAC ours", 1, &our_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender loopback", 1, &peer_mac, 0x7f000001, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender multicast", 1, &peer_mac, 0xe0000001, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender limited broadcast", 1, &peer_mac, 0xffffffff, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"sender our broadcast", 1, &peer_mac, 0x0a4d00ff, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"reply without sender", 2, &peer_mac, 0, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"operation 0", 0, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"operation 3, reverse", 3, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"operation 4, reverse", 4, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"operation 9", 9, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"unsolicited reply", 2, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_IGNORED},
+        {"request for another", 1, &peer_mac, PEER_V4, 0x0a4d0007, STACK_COUNTER_ARP_IN_IGNORED},
+        {"gratuitous of a stranger", 1, &peer_mac, PEER_V4, PEER_V4, STACK_COUNTER_ARP_IN_IGNORED},
+        {"reply to another", 2, &peer_mac, PEER_V4, 0x0a4d0007, STACK_COUNTER_ARP_IN_IGNORED},
+    };
+    (void)state;
+    net_open(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t before = counter(rows[i].counter);
+        int result = give_arp(rows[i].operation, rows[i].sender_mac, rows[i].sender_v4, &no_mac,
+                              rows[i].target_v4);
+        if (result != -1 || counter(rows[i].counter) != before + 1 || net_drain() != 0 ||
+            neighbor_of(PEER_V4).state != NEIGHBOR_NONE)
+            fail_msg("not refused as it should be: %s", rows[i].why);
+    }
+    net_close();
+}
+
+static void test_short_and_foreign_formats(void **state)
+{
+    uint8_t good[ETHERNET_HEADER_BYTES + ARP_BYTES];
+    struct ethernet_header ethernet = {all_macs, peer_mac, ETHERTYPE_ARP};
+    struct arp_packet arp = {ARP_REQUEST, peer_mac, no_mac, PEER_V4, OUR_V4};
+    (void)state;
+    net_open(NULL);
+    ethernet_write(&ethernet, good);
+    arp_write(&arp, good + ETHERNET_HEADER_BYTES);
+    for (size_t size = ETHERNET_HEADER_BYTES; size < sizeof good; size++)
+        assert_int_equal(net_give(good, size), -1);
+    assert_int_equal(counter(STACK_COUNTER_ARP_IN_ERRORS), ARP_BYTES);
+    for (unsigned at = 0; at < 6; at++) { /* hardware, protocol, both lengths */
+        uint8_t bad[sizeof good];
+        memcpy(bad, good, sizeof bad);
+        bad[ETHERNET_HEADER_BYTES + at] ^= 0x40;
+        assert_int_equal(net_give(bad, sizeof bad), -1);
+    }
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(net_give(good, sizeof good), 0); /* without padding it is fine */
+    assert_int_equal(net_drain(), 1);
+    net_close();
+}
+
+static void test_probe_is_answered_but_not_learned(void **state)
+{
+    struct ethernet_header ethernet;
+    struct stack_neighbor neighbor;
+    uint32_t cursor = 0;
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(give_arp(ARP_REQUEST, &peer_mac, 0, &no_mac, OUR_V4), 0);
+    assert_true(net_pull());
+    struct arp_packet arp = out_arp(&ethernet);
+    assert_int_equal(arp.operation, ARP_REPLY);
+    assert_int_equal(arp.target_v4, 0);
+    assert_false(stack_next_neighbor(net, &cursor, &neighbor, net_now));
+    net_close();
+}
+
+static void test_asker_of_another_network_is_answered_but_not_learned(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(give_arp(ARP_REQUEST, &peer_mac, 0xc0000201, &no_mac, OUR_V4), 0);
+    assert_int_equal(net_drain(), 1);
+    expect_state(0xc0000201, NEIGHBOR_NONE);
+    net_close();
+}
+
+static void small_queue(struct stack_config *config) { config->settings.arp_queue_max = 3; }
+
+static void test_full_queue_loses_the_oldest(void **state)
+{
+    uint8_t bytes[200];
+    (void)state;
+    net_open(small_queue);
+    for (uint32_t i = 1; i <= 5; i++)
+        net_give(bytes, make_icmp(bytes, ICMP_ECHO_REQUEST, 0, i, "x", 1, PEER_V4, OUR_V4));
+    assert_int_equal(neighbor_of(PEER_V4).queued, 3);
+    assert_int_equal(counter(STACK_COUNTER_ARP_QUEUE_DROPS), 2);
+    net_drain();
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+    for (uint32_t i = 3; i <= 5; i++) {
+        assert_true(net_pull());
+        assert_int_equal(bytes_get32(out_bytes + IP_PAYLOAD_OFFSET + 4), i);
+    }
+    assert_false(net_pull());
+    net_close();
+}
+
+static void small_table(struct stack_config *config) { config->settings.arp_table_max = 8; }
+
+static unsigned table_size(void)
+{
+    struct stack_neighbor neighbor;
+    uint32_t cursor = 0;
+    unsigned count = 0;
+    while (stack_next_neighbor(net, &cursor, &neighbor, net_now))
+        count++;
+    return count;
+}
+
+static void test_flood_of_askers_spares_the_gateway_and_the_used(void **state)
+{
+    (void)state;
+    net_open(small_table);
+    assert_int_equal(stack_add_route(net, 0, 0, host(250), 0), 0);
+    give_arp(ARP_REQUEST, &other_mac, host(250), &no_mac, OUR_V4);
+    make_reachable();
+    net_wait(31 * SECOND); /* the peer is STALE, but we have sent to it */
+    for (unsigned i = 10; i < 200; i++) {
+        net_now += 10;
+        assert_int_equal(give_arp(ARP_REQUEST, &other_mac, host(i), &no_mac, OUR_V4), 0);
+        assert_int_equal(net_drain(), 1);
+        assert_in_range(table_size(), 1, 8);
+    }
+    expect_state(host(250), NEIGHBOR_STALE);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    expect_state(host(199), NEIGHBOR_STALE);
+    expect_state(host(10), NEIGHBOR_NONE);
+    net_close();
+}
+
+static void test_table_full_of_unresolved_refuses(void **state)
+{
+    (void)state;
+    net_open(small_table);
+    for (unsigned i = 10; i < 20; i++)
+        give_echo(host(i), OUR_V4);
+    assert_int_equal(table_size(), 8);
+    assert_int_equal(counter(STACK_COUNTER_ARP_TABLE_FULL), 2);
+    assert_int_equal(net_drain(), 8);
+    net_wait(3 * SECOND); /* all have failed: they make room */
+    give_echo(host(30), OUR_V4);
+    expect_state(host(30), NEIGHBOR_INCOMPLETE);
+    assert_int_equal(table_size(), 8);
+    net_close();
+}
+
+/* 65,000 askers: memory is bounded by the table. */
+static void test_flood_is_bounded(void **state)
+{
+    (void)state;
+    net_open(small_table);
+    size_t most = 0;
+    for (unsigned i = 0; i < 65000; i++) {
+        give_arp(ARP_REQUEST, &other_mac, host(3 + i % 250), &no_mac, OUR_V4);
+        net_drain();
+        if (i == 1000)
+            most = net_allocated;
+    }
+    assert_int_equal(net_allocated, most);
+    assert_in_range(table_size(), 1, 8);
+    net_close();
+}
+
+/* Without anybody pulling, what waits is bounded too. */
+static void test_answers_nobody_pulls_are_bounded(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    for (unsigned i = 0; i < 5000; i++)
+        give_arp(ARP_REQUEST, &peer_mac, PEER_V4, &no_mac, OUR_V4);
+    assert_in_range(net_drain(), 100, 2000);
+    assert_true(counter(STACK_COUNTER_IP_OUT_DISCARDS) > 0);
+    net_close();
+}
+
+static void test_every_change_of_state_is_an_event(void **state)
+{
+    static const enum neighbor_state path[] = {
+        NEIGHBOR_NONE,  NEIGHBOR_INCOMPLETE, NEIGHBOR_REACHABLE, NEIGHBOR_STALE,
+        NEIGHBOR_DELAY, NEIGHBOR_PROBE,      NEIGHBOR_FAILED,    NEIGHBOR_NONE,
+    };
+    struct stack_event event;
+    uint64_t cursor = 0, lost = 0;
+    unsigned at = 0;
+    (void)state;
+    net_open(NULL);
+    make_reachable();
+    net_wait(30 * SECOND);
+    give_echo(PEER_V4, OUR_V4);
+    net_wait(100 * SECOND);
+    while (stack_next_event(net, &cursor, &event, &lost)) {
+        if (event.kind != STACK_EVENT_NEIGHBOR)
+            continue;
+        assert_int_equal(event.argument[0], path[at]);
+        assert_int_equal(event.argument[1], path[at + 1]);
+        assert_int_equal(event.argument[2], PEER_V4);
+        at++;
+    }
+    assert_int_equal(at, sizeof path / sizeof path[0] - 1);
+    assert_int_equal(lost, 0);
+    net_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_request_for_us_is_answered),
+        cmocka_unit_test(test_unknown_neighbor_is_asked_and_frames_wait),
+        cmocka_unit_test(test_no_answer_fails_after_three_requests),
+        cmocka_unit_test(test_reachable_stale_delay_probe_reachable),
+        cmocka_unit_test(test_probe_fails_after_three_unicast_requests),
+        cmocka_unit_test(test_requests_do_not_prove_reachability_but_update_the_mac),
+        cmocka_unit_test(test_request_of_a_neighbor_we_ask_for_releases_its_frames),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_short_and_foreign_formats),
+        cmocka_unit_test(test_probe_is_answered_but_not_learned),
+        cmocka_unit_test(test_asker_of_another_network_is_answered_but_not_learned),
+        cmocka_unit_test(test_full_queue_loses_the_oldest),
+        cmocka_unit_test(test_flood_of_askers_spares_the_gateway_and_the_used),
+        cmocka_unit_test(test_table_full_of_unresolved_refuses),
+        cmocka_unit_test(test_flood_is_bounded),
+        cmocka_unit_test(test_answers_nobody_pulls_are_bounded),
+        cmocka_unit_test(test_every_change_of_state_is_an_event),
+    };
+    return cmocka_run_group_tests_name("neighbor", tests, NULL, NULL);
+}
