@@ -168,7 +168,8 @@ namespace eval net {
         variable scratch
         variable build
         file mkdir $scratch/www
-        start httpd $build/tapstack-httpd -r $scratch/www -l 10.77.0.2:80 -w 2 {*}$args
+        spit $scratch/httpd.conf "root = \"$scratch/www\"\nlisten = \"10.77.0.2:80\"\nworkers = 2\naccess_log = \"-\"\n"
+        start httpd $build/tapstack-httpd -c $scratch/httpd.conf {*}$args
         if {[catch {wait_until "the web server" {close [socket 10.77.0.2 80]; expr 1}} message]} {
             error "$message\n[log_of httpd]"
         }
