@@ -111,10 +111,6 @@ bool control_flag(const struct control_client *client, const char *name);
 /* May this user change anything? */
 bool control_may_write(const struct control_client *client);
 
-/* A value as `set` takes it: a number, or a text with a unit ("200ms", "4M"). unit: the setting's.
-   Returns 0, or -1 when it is none. */
-int control_value_parse(const json_t *json, const char *unit, uint64_t *value);
-
 /* Text of an address and port: {"address": "10.77.0.2", "port": 80}. */
 json_t *control_endpoint(const struct stack_endpoint *endpoint);
 json_t *control_integer(uint64_t value);

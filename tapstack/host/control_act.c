@@ -3,10 +3,10 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
+#include "quantity.h"
 
 enum control_progress control_act_write(struct control_client *client)
 {
@@ -32,47 +32,24 @@ enum control_progress control_act_kill(struct control_client *client)
 
 /* ---- Settings ---- */
 
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-static const struct unit time_units[] = {{"us", 1},       {"ms", 1000},      {"s", 1000000},
-                                         {"m", 60000000}, {"min", 60000000}, {"h", 3600000000},
-                                         {NULL, 0}};
-static const struct unit byte_units[] = {{"B", 1},         {"K", 1 << 10},   {"KiB", 1 << 10},
-                                         {"M", 1 << 20},   {"MiB", 1 << 20}, {"G", 1 << 30},
-                                         {"GiB", 1 << 30}, {NULL, 0}};
-
-static uint64_t unit_factor(const char *suffix, const char *unit)
+/* A number counts in the setting's own unit; a text is read as in the configuration file. */
+static int value_read(const struct stack_setting_info *info, const json_t *json, uint64_t *value)
 {
-    if (suffix[0] == '\0')
-        return 1;
-    if (strcmp(unit, "us") != 0 && strcmp(unit, "bytes") != 0)
-        return 0;
-    const struct unit *known = unit[0] == 'u' ? time_units : byte_units;
-    while (known->name && strcmp(known->name, suffix) != 0)
-        known++;
-    return known->factor;
+    if (!json_is_integer(json))
+        return quantity_parse(json_string_value(json), quantity_kind_of(info->unit, info->most),
+                              value);
+    *value = (uint64_t)json_integer_value(json);
+    return 0;
 }
 
-int control_value_parse(const json_t *json, const char *unit, uint64_t *value)
+static enum control_progress set_refuse(struct control_client *client,
+                                        const struct stack_setting_info *info)
 {
-    if (json_is_integer(json)) {
-        *value = (uint64_t)json_integer_value(json);
-        return 0;
-    }
-    const char *text = json_string_value(json);
-    if (!text || text[0] < '0' || text[0] > '9')
-        return -1;
-    char *suffix;
-    errno = 0;
-    unsigned long long number = strtoull(text, &suffix, 10);
-    uint64_t factor = unit_factor(suffix, unit);
-    if (errno || factor == 0 || number > UINT64_MAX / factor)
-        return -1;
-    *value = number * factor;
-    return 0;
+    char least[QUANTITY_TEXT_MAX], most[QUANTITY_TEXT_MAX];
+    enum quantity_kind kind = quantity_kind_of(info->unit, info->most);
+    quantity_format(info->least, kind, least);
+    quantity_format(info->most, kind, most);
+    return control_fail(client, "out-of-bounds", "%s must be %s to %s", info->name, least, most);
 }
 
 enum control_progress control_act_set(struct control_client *client)
@@ -84,15 +61,11 @@ enum control_progress control_act_set(struct control_client *client)
     const struct stack_setting_info *info = stack_setting_info((unsigned)index);
     struct stack_settings *settings = stack_settings(client->daemon->stack);
     uint64_t before = stack_setting_get(settings, (unsigned)index), value;
-    if (control_value_parse(json_object_get(client->arguments, "value"), info->unit, &value) != 0)
-        return control_fail(client, "bad-argument", "%s: a number%s is wanted", name,
-                            strcmp(info->unit, "us") == 0      ? " with us, ms, s, m or h"
-                            : strcmp(info->unit, "bytes") == 0 ? " with K, M or G"
-                                                               : "");
+    if (value_read(info, json_object_get(client->arguments, "value"), &value) != 0)
+        return control_fail(client, "bad-argument", "%s wants %s", name,
+                            quantity_describe(quantity_kind_of(info->unit, info->most)));
     if (stack_setting_set(settings, (unsigned)index, value) != 0)
-        return control_fail(client, "out-of-bounds", "%s must be %llu to %llu %s", name,
-                            (unsigned long long)info->least, (unsigned long long)info->most,
-                            info->unit);
+        return set_refuse(client, info);
     log_info("control: uid %u set %s from %llu to %llu", (unsigned)client->uid, name,
              (unsigned long long)before, (unsigned long long)value);
     return control_end(client,

@@ -1,0 +1,395 @@
+/* The console's commands, and one line done: ask the daemon, print its answer. */
+#define _GNU_SOURCE /* ppoll */
+#include "console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "show.h"
+#include "table.h"
+
+static int run_help(struct console *, const struct command *, json_t *);
+static int run_quit(struct console *, const struct command *, json_t *);
+static int run_counters(struct console *, const struct command *, json_t *);
+static int run_watch(struct console *, const struct command *, json_t *);
+static int run_capture_start(struct console *, const struct command *, json_t *);
+
+const struct command command_list[] = {
+    {.words = "show",
+     .arguments = "[json]",
+     .help = "one screen: daemon, interface, connections by state, accept queues, drops, memory",
+     .request = "show",
+     .print = show_overview},
+    {.words = "show connections",
+     .arguments = "[state STATE] [port PORT] [peer ADDRESS] [json]",
+     .help = "all sockets, TIME-WAIT included; only those in a state, with a port or a peer",
+     .request = "show.connections",
+     .print = show_connections},
+    {.words = "show connection",
+     .arguments = "ID [json]",
+     .help = "all of one connection's control block; sequence numbers relative to the first",
+     .request = "show.connection",
+     .print = show_connection},
+    {.words = "show listeners",
+     .arguments = "[json]",
+     .help = "listening sockets and their accept queues",
+     .request = "show.listeners",
+     .print = show_listeners},
+    {.words = "show arp",
+     .arguments = "[json]",
+     .help = "the neighbor cache",
+     .request = "show.arp",
+     .print = show_arp},
+    {.words = "show routes",
+     .arguments = "[json]",
+     .help = "the routing table",
+     .request = "show.routes",
+     .print = show_routes},
+    {.words = "show interfaces",
+     .arguments = "[json]",
+     .help = "interfaces, their offload, and the counters of card and cable",
+     .request = "show.interfaces",
+     .print = show_interfaces},
+    {.words = "show settings",
+     .arguments = "[json]",
+     .help = "settings in force; * marks one that was changed",
+     .request = "show.settings",
+     .print = show_settings},
+    {.words = "counters",
+     .arguments = "[GLOB] [-z] [json]",
+     .help = "counters whose name matches; -z also those that are zero",
+     .request = "counters",
+     .print = show_counters,
+     .run = run_counters},
+    {.words = "events",
+     .arguments = "[COUNT] [json]",
+     .help = "the last events of the stack (20)",
+     .request = "events",
+     .print = show_events},
+    {.words = "watch",
+     .arguments = "[json]",
+     .help = "events as they happen, until Ctrl-C (or Enter at the prompt)",
+     .request = "events",
+     .print = show_events,
+     .run = run_watch},
+    {.words = "kill",
+     .arguments = "ID",
+     .help = "reset a connection, or close a listener",
+     .request = "kill",
+     .writes = true},
+    {.words = "set",
+     .arguments = "NAME VALUE [json]",
+     .help = "change a setting: set tcp.delayed_ack_timeout 20ms",
+     .request = "set",
+     .writes = true,
+     .print = show_set},
+    {.words = "capture start",
+     .arguments = "FILE [limit BYTES]",
+     .help = "write all frames to FILE as pcapng (- is standard output)",
+     .request = "capture.start",
+     .writes = true,
+     .run = run_capture_start},
+    {.words = "capture stop",
+     .arguments = "[json]",
+     .help = "end the capture",
+     .request = "capture.stop",
+     .writes = true,
+     .print = show_capture},
+    {.words = "capture status",
+     .arguments = "[json]",
+     .help = "whether a capture runs, and what it has written",
+     .request = "capture.status",
+     .print = show_capture},
+    {.words = "help",
+     .arguments = "[COMMAND] [PART]",
+     .help = "this list, or the part of it that begins so (also: ?)",
+     .run = run_help},
+    {.words = "quit", .arguments = "", .help = "leave (also: Ctrl-D)", .run = run_quit},
+    {.words = NULL},
+};
+
+/* ---- Asking and printing ---- */
+
+static json_t *request_make(const struct command *command, json_t *arguments)
+{
+    json_t *request = json_copy(arguments);
+    json_object_del(request, "json");
+    json_object_set_new(request, "do", json_string(command->request));
+    return request;
+}
+
+static void answer_print(const struct console *console, const struct command *command,
+                         const json_t *arguments, const json_t *answer)
+{
+    if (json_object_get(arguments, "json")) {
+        json_dumpf(answer, console->out, JSON_INDENT(2));
+        fputc('\n', console->out);
+    } else if (command->print) {
+        command->print(console->out, answer);
+    }
+}
+
+static int run_plain(struct console *console, const struct command *command, json_t *arguments)
+{
+    json_t *answer = remote_ask(&console->remote, request_make(command, arguments), -1);
+    if (!answer)
+        return -1;
+    answer_print(console, command, arguments, answer);
+    json_decref(answer);
+    return 0;
+}
+
+static void counters_filter(json_t *answer, const char *glob)
+{
+    json_t *all = json_object_get(answer, "counters"), *kept = json_array(), *counter;
+    size_t index;
+    json_array_foreach(all, index, counter)
+    {
+        const char *name = json_string_value(json_object_get(counter, "name"));
+        if (name && fnmatch(glob, name, 0) == 0)
+            json_array_append(kept, counter);
+    }
+    json_object_set_new(answer, "counters", kept);
+}
+
+static int run_counters(struct console *console, const struct command *command, json_t *arguments)
+{
+    bool zeros = json_object_get(arguments, "z") != NULL;
+    json_t *request = json_pack("{s:s, s:b}", "do", command->request, "all", zeros);
+    json_t *answer = remote_ask(&console->remote, request, -1);
+    const char *glob = json_string_value(json_object_get(arguments, "glob"));
+    if (!answer)
+        return -1;
+    if (glob)
+        counters_filter(answer, glob);
+    answer_print(console, command, arguments, answer);
+    json_decref(answer);
+    return 0;
+}
+
+/* ---- Watching ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+/* Waits for a line of the stream. Returns false when the user wants no more. */
+static bool watch_wait(struct console *console)
+{
+    struct pollfd ready[2] = {{console->remote.fd, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+    while (!remote_has_line(&console->remote)) {
+        if (interrupted)
+            return false;
+        if (ppoll(ready, console->interactive ? 2 : 1, NULL, &console->signals) < 0)
+            continue; /* EINTR */
+        if (ready[1].revents) {
+            char line[256];
+            (void)!read(STDIN_FILENO, line, sizeof line);
+            return false;
+        }
+        if (ready[0].revents)
+            return true;
+    }
+    return !interrupted;
+}
+
+static void watch_print(struct console *console, const struct command *command,
+                        const json_t *arguments, const json_t *line)
+{
+    if (json_object_get(arguments, "json")) {
+        json_dumpf(line, console->out, JSON_COMPACT);
+        fputc('\n', console->out);
+    } else {
+        command->print(console->out, line);
+    }
+    fflush(console->out);
+}
+
+/* Prints lines until the stream's last; asks for the end when the user does. */
+static int watch_stream(struct console *console, const struct command *command,
+                        const json_t *arguments)
+{
+    bool last = false, stopping = false;
+    while (!last) {
+        if (!stopping && !watch_wait(console)) {
+            if (remote_send(&console->remote, json_pack("{s:s}", "do", "stop"), -1) != 0)
+                return -1;
+            stopping = true;
+        }
+        json_t *line = remote_next(&console->remote, &last);
+        if (!line)
+            return -1;
+        if (!stopping || last)
+            watch_print(console, command, arguments, line);
+        json_decref(line);
+    }
+    return stopping ? 0 : -1;
+}
+
+static int run_watch(struct console *console, const struct command *command, json_t *arguments)
+{
+    struct sigaction ours = {.sa_handler = interrupt}, before;
+    sigset_t blocked;
+    json_t *request = json_pack("{s:s, s:b}", "do", command->request, "follow", 1);
+    if (remote_send(&console->remote, request, -1) != 0)
+        return -1;
+    interrupted = 0;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT); /* let in by ppoll alone, so that none slips by before it */
+    sigprocmask(SIG_BLOCK, &blocked, &console->signals);
+    sigaction(SIGINT, &ours, &before);
+    int result = watch_stream(console, command, arguments);
+    sigaction(SIGINT, &before, NULL);
+    sigprocmask(SIG_SETMASK, &console->signals, NULL);
+    bool last;
+    if (result == 0)
+        json_decref(remote_next(&console->remote, &last)); /* the answer to "stop" */
+    return result;
+}
+
+/* ---- Capture, help, quit ---- */
+
+/* A capture that runs may be writing to the very file that would be emptied here. */
+static int capture_is_free(struct remote *remote)
+{
+    json_t *status = remote_ask(remote, json_pack("{s:s}", "do", "capture.status"), -1);
+    bool running = json_is_true(json_object_get(status, "running"));
+    json_decref(status);
+    if (running)
+        snprintf(remote->error, sizeof remote->error, "a capture is running already");
+    return status && !running ? 0 : -1;
+}
+
+/* Opens the file here, with this user's rights; the daemon only writes. */
+static int capture_open(struct remote *remote, const char *path)
+{
+    if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO)) {
+        snprintf(remote->error, sizeof remote->error, "standard output is a terminal");
+        return -1;
+    }
+    int fd = strcmp(path, "-") == 0
+                 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
+    if (fd < 0)
+        snprintf(remote->error, sizeof remote->error, "%s: %s", path, strerror(errno));
+    return fd;
+}
+
+static int run_capture_start(struct console *console, const struct command *command,
+                             json_t *arguments)
+{
+    struct remote *remote = &console->remote;
+    const char *path = json_string_value(json_object_get(arguments, "file"));
+    if (remote_ask_writing(remote) != 0 || capture_is_free(remote) != 0)
+        return -1;
+    int fd = capture_open(remote, path);
+    if (fd < 0)
+        return -1;
+    json_t *request = request_make(command, arguments);
+    json_object_del(request, "file");
+    json_t *answer = remote_ask(remote, request, fd);
+    close(fd);
+    json_decref(answer);
+    return answer ? 0 : -1;
+}
+
+static bool words_begin(const char *words, const char *first, const char *second)
+{
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "%s%s%s", first, second ? " " : "", second ? second : "");
+    return strncmp(words, wanted, strlen(wanted)) == 0;
+}
+
+static int run_help(struct console *console, const struct command *command, json_t *arguments)
+{
+    static const char *const headings[] = {"Command", "What it does"};
+    const char *first = json_string_value(json_object_get(arguments, "command"));
+    const char *second = json_string_value(json_object_get(arguments, "part"));
+    struct table table;
+    (void)command;
+    table_open(&table, "ll", headings);
+    for (const struct command *c = command_list; c->words; c++) {
+        if (first && !words_begin(c->words, first, second))
+            continue;
+        table_add(&table, "%s%s%s", c->words, c->arguments[0] ? " " : "", c->arguments);
+        table_add(&table, "%s", c->help);
+    }
+    bool none = table.count == 0;
+    if (none)
+        snprintf(console->remote.error, sizeof console->remote.error, "no command begins so");
+    table_print(&table, none ? stderr : console->out);
+    return none ? -1 : 0;
+}
+
+static int run_quit(struct console *console, const struct command *command, json_t *arguments)
+{
+    (void)command;
+    (void)arguments;
+    console->quit = true;
+    return 0;
+}
+
+/* ---- A line ---- */
+
+static int command_run(struct console *console, const struct command *command, json_t *arguments)
+{
+    if (command->run)
+        return command->run(console, command, arguments);
+    if (command->writes && remote_ask_writing(&console->remote) != 0)
+        return -1;
+    return run_plain(console, command, arguments);
+}
+
+/* `?` is help, and `show ?` is help about show. */
+static int words_for_help(char **words, int count)
+{
+    static char help[] = "help";
+    if (count == 0 || strcmp(words[count - 1], "?") != 0)
+        return count;
+    memmove(words + 1, words, (size_t)(count - 1) * sizeof *words);
+    words[0] = help;
+    return count;
+}
+
+static int words_execute(struct console *console, char **words, int count)
+{
+    char *error = console->remote.error;
+    size_t size = sizeof console->remote.error;
+    int used;
+    count = words_for_help(words, count);
+    const struct command *command = command_find(words, count, &used, error, size);
+    json_t *arguments =
+        command ? command_arguments(command, words + used, count - used, error, size) : NULL;
+    if (!arguments)
+        return -1;
+    int result = command_run(console, command, arguments);
+    json_decref(arguments);
+    return result;
+}
+
+int console_execute(struct console *console, const char *line, const char *where)
+{
+    char *words[COMMAND_WORDS_MAX];
+    char *copy = strdup(line);
+    if (!copy)
+        return -1;
+    console->remote.error[0] = '\0';
+    int count = command_split(copy, words, COMMAND_WORDS_MAX, console->remote.error,
+                              sizeof console->remote.error);
+    int result = count <= 0 ? count : words_execute(console, words, count);
+    fflush(console->out);
+    if (result != 0)
+        fprintf(stderr, "tapctl: %s%s\n", where, console->remote.error);
+    free(copy);
+    return result;
+}

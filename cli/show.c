@@ -1,0 +1,652 @@
+/* Answers of the daemon as text, in tables and blocks of at most 100 columns. */
+#include "show.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "table.h"
+
+enum { TEXT_MAX = 64 };
+
+/* ---- Reading an answer ---- */
+
+static uint64_t number(const json_t *object, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    return value ? value : "-";
+}
+
+static bool flag(const json_t *object, const char *name)
+{
+    return json_is_true(json_object_get(object, name));
+}
+
+static bool is_given(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return value && !json_is_null(value);
+}
+
+/* "10.77.0.2:80"; out: TEXT_MAX bytes. */
+static const char *endpoint(const json_t *object, const char *name, char *out)
+{
+    const json_t *value = json_object_get(object, name);
+    uint64_t port = number(value, "port");
+    if (port)
+        snprintf(out, TEXT_MAX, "%s:%" PRIu64, text(value, "address"), port);
+    else
+        snprintf(out, TEXT_MAX, "%s:*", text(value, "address"));
+    return out;
+}
+
+/* Number or "-"; out: TEXT_MAX bytes. */
+static const char *maybe(const json_t *object, const char *name, char *out)
+{
+    if (!is_given(object, name))
+        return "-";
+    snprintf(out, TEXT_MAX, "%" PRIu64, number(object, name));
+    return out;
+}
+
+/* ---- Units ---- */
+
+/* Milliseconds with the microseconds behind the point: "0.312 ms". */
+static const char *ms(uint64_t us, char *out)
+{
+    snprintf(out, TEXT_MAX, "%" PRIu64 ".%03u ms", us / 1000, (unsigned)(us % 1000));
+    return out;
+}
+
+static const char *member_ms(const json_t *object, const char *name, char *out)
+{
+    return is_given(object, name) ? ms(number(object, name), out) : "-";
+}
+
+/* For long times: "2d 3h 04m 05s", "12.345 s". */
+static const char *duration(uint64_t us, char *out)
+{
+    uint64_t seconds = us / 1000000;
+    unsigned days = (unsigned)(seconds / 86400), hours = (unsigned)(seconds / 3600 % 24);
+    unsigned minutes = (unsigned)(seconds / 60 % 60), rest = (unsigned)(seconds % 60);
+    if (days)
+        snprintf(out, TEXT_MAX, "%ud %uh %02um %02us", days, hours, minutes, rest);
+    else if (hours)
+        snprintf(out, TEXT_MAX, "%uh %02um %02us", hours, minutes, rest);
+    else if (minutes)
+        snprintf(out, TEXT_MAX, "%um %02us", minutes, rest);
+    else
+        snprintf(out, TEXT_MAX, "%u.%03u s", rest, (unsigned)(us / 1000 % 1000));
+    return out;
+}
+
+/* "1.5 Mbit/s" from bits a second. */
+static const char *rate(double bits, char *out)
+{
+    static const char *const units[] = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"};
+    unsigned unit = 0;
+    for (; bits >= 1000 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        bits /= 1000;
+    snprintf(out, TEXT_MAX, "%.1f %s", bits, units[unit]);
+    return out;
+}
+
+/* "12.0 MiB" */
+static const char *bytes(uint64_t count, char *out)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    if (count < 1024) {
+        snprintf(out, TEXT_MAX, "%" PRIu64 " B", count);
+        return out;
+    }
+    double value = (double)count / 1024;
+    unsigned unit = 0;
+    for (; value >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        value /= 1024;
+    snprintf(out, TEXT_MAX, "%.1f %s", value, units[unit]);
+    return out;
+}
+
+struct unit {
+    uint64_t size;
+    const char *name;
+};
+static const struct unit time_units[] = {{3600000000, "h"},
+                                         {60000000, "m"},
+                                         {1000000, "s"},
+                                         {1000, "ms"},
+                                         {1, "us"}};
+static const struct unit byte_units[] = {{1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "K"}, {1, "B"}};
+
+/* A setting's value in the largest unit that leaves no rest: 200000 us is "200ms". */
+static const char *setting(uint64_t value, const char *unit, char *out)
+{
+    bool time = strcmp(unit, "us") == 0;
+    if (!time && strcmp(unit, "bytes") != 0) {
+        snprintf(out, TEXT_MAX, "%" PRIu64 "%s%s", value, unit[0] && unit[0] != '/' ? " " : "",
+                 unit);
+        return out;
+    }
+    const struct unit *u = time ? time_units : byte_units;
+    while (u->size > 1 && (value < u->size || value % u->size != 0))
+        u++;
+    snprintf(out, TEXT_MAX, "%" PRIu64 "%s", value / u->size, u->name);
+    return out;
+}
+
+/* ---- Lists ---- */
+
+void show_connections(FILE *out, const json_t *answer)
+{
+    static const char *const headings[] = {"Id",    "State",  "Recv-Q", "Send-Q",
+                                           "Local", "Remote", "Process"};
+    char local[TEXT_MAX], remote[TEXT_MAX], pid[TEXT_MAX];
+    struct table table;
+    const json_t *c;
+    size_t i;
+    table_open(&table, "rlrrllr", headings);
+    json_array_foreach(json_object_get(answer, "connections"), i, c)
+    {
+        table_add(&table, "%" PRIu64, number(c, "id"));
+        table_add(&table, "%s", text(c, "state"));
+        table_add(&table, "%" PRIu64, number(c, "recv_q"));
+        table_add(&table, "%" PRIu64, number(c, "send_q"));
+        table_add(&table, "%s", endpoint(c, "local", local));
+        table_add(&table, "%s", endpoint(c, "remote", remote));
+        table_add(&table, "%s", maybe(c, "pid", pid));
+    }
+    table_print(&table, out);
+}
+
+static void listeners_print(FILE *out, const json_t *list)
+{
+    static const char *const headings[] = {"Id",      "Local",     "Waiting",
+                                           "Backlog", "Embryonic", "Process"};
+    char local[TEXT_MAX], pid[TEXT_MAX];
+    struct table table;
+    const json_t *l;
+    size_t i;
+    table_open(&table, "rlrrrr", headings);
+    json_array_foreach(list, i, l)
+    {
+        table_add(&table, "%" PRIu64, number(l, "id"));
+        table_add(&table, "%s", endpoint(l, "local", local));
+        table_add(&table, "%" PRIu64, number(l, "waiting"));
+        table_add(&table, "%" PRIu64, number(l, "backlog"));
+        table_add(&table, "%" PRIu64, number(l, "embryonic"));
+        table_add(&table, "%s", maybe(l, "pid", pid));
+    }
+    table_print(&table, out);
+}
+
+void show_listeners(FILE *out, const json_t *answer)
+{
+    listeners_print(out, json_object_get(answer, "listeners"));
+}
+
+void show_arp(FILE *out, const json_t *answer)
+{
+    static const char *const headings[] = {"Address",   "MAC",    "State",
+                                           "Interface", "Queued", "Confirmed"};
+    char ago[TEXT_MAX];
+    struct table table;
+    const json_t *n;
+    size_t i;
+    table_open(&table, "llllrr", headings);
+    json_array_foreach(json_object_get(answer, "neighbors"), i, n)
+    {
+        table_add(&table, "%s", text(n, "address"));
+        table_add(&table, "%s", text(n, "mac"));
+        table_add(&table, "%s", text(n, "state"));
+        table_add(&table, "%s", text(n, "interface"));
+        table_add(&table, "%" PRIu64, number(n, "queued"));
+        if (is_given(n, "confirmed_us"))
+            table_add(&table, "%s ago", duration(number(n, "confirmed_us"), ago));
+        else
+            table_add(&table, "never");
+    }
+    table_print(&table, out);
+}
+
+void show_routes(FILE *out, const json_t *answer)
+{
+    static const char *const headings[] = {"Network", "Gateway", "Interface"};
+    struct table table;
+    const json_t *r;
+    size_t i;
+    table_open(&table, "lll", headings);
+    json_array_foreach(json_object_get(answer, "routes"), i, r)
+    {
+        table_add(&table, "%s", text(r, "network"));
+        table_add(&table, "%s", is_given(r, "gateway") ? text(r, "gateway") : "connected");
+        table_add(&table, "%s", text(r, "interface"));
+    }
+    table_print(&table, out);
+}
+
+static void counters_print(FILE *out, const json_t *list, const char *heading)
+{
+    const char *const headings[] = {heading, "Value", "What it counts"};
+    struct table table;
+    const json_t *c;
+    size_t i;
+    table_open(&table, "lrl", headings);
+    json_array_foreach(list, i, c)
+    {
+        table_add(&table, "%s", text(c, "name"));
+        table_add(&table, "%" PRIu64, number(c, "value"));
+        table_add(&table, "%s", text(c, "what"));
+    }
+    table_print(&table, out);
+}
+
+void show_counters(FILE *out, const json_t *answer)
+{
+    counters_print(out, json_object_get(answer, "counters"), "Counter");
+}
+
+void show_settings(FILE *out, const json_t *answer)
+{
+    static const char *const headings[] = {"Setting", "Value", "", "What it means"};
+    char value[TEXT_MAX];
+    struct table table;
+    const json_t *s;
+    size_t i;
+    table_open(&table, "lrll", headings);
+    json_array_foreach(json_object_get(answer, "settings"), i, s)
+    {
+        table_add(&table, "%s", text(s, "name"));
+        table_add(&table, "%s", setting(number(s, "value"), text(s, "unit"), value));
+        table_add(&table, "%s", number(s, "value") != number(s, "default") ? "*" : "");
+        table_add(&table, "%s", text(s, "what"));
+    }
+    table_print(&table, out);
+}
+
+void show_set(FILE *out, const json_t *answer)
+{
+    char before[TEXT_MAX], value[TEXT_MAX];
+    const char *unit = text(answer, "unit");
+    fprintf(out, "%s: %s (was %s)\n", text(answer, "name"),
+            setting(number(answer, "value"), unit, value),
+            setting(number(answer, "before"), unit, before));
+}
+
+void show_capture(FILE *out, const json_t *answer)
+{
+    char size[TEXT_MAX];
+    const char *ended = text(answer, "ended");
+    fprintf(out, "%s: %" PRIu64 " frames, %s, %" PRIu64 " lost%s%s\n",
+            flag(answer, "running") ? "running" : "not running", number(answer, "frames"),
+            bytes(number(answer, "bytes"), size), number(answer, "lost"),
+            ended[0] ? "; ended: " : "", ended);
+}
+
+/* ---- Events ---- */
+
+static void event_time(FILE *out, uint64_t us)
+{
+    time_t seconds = (time_t)(us / 1000000);
+    struct tm broken;
+    localtime_r(&seconds, &broken);
+    fprintf(out, "%02d:%02d:%02d.%06u", broken.tm_hour, broken.tm_min, broken.tm_sec,
+            (unsigned)(us % 1000000));
+}
+
+static void event_print(FILE *out, json_t *event)
+{
+    const char *name;
+    json_t *value;
+    event_time(out, number(event, "time_us"));
+    fprintf(out, "  %4" PRIu64 "  %-13s", number(event, "id"), text(event, "event"));
+    json_object_foreach(event, name, value)
+    {
+        if (strcmp(name, "time_us") == 0 || strcmp(name, "id") == 0 || strcmp(name, "event") == 0)
+            continue;
+        if (json_is_string(value))
+            fprintf(out, " %s=%s", name, json_string_value(value));
+        else
+            fprintf(out, " %s=%" PRIu64, name, (uint64_t)json_integer_value(value));
+    }
+    fputc('\n', out);
+}
+
+void show_events(FILE *out, const json_t *answer)
+{
+    size_t i;
+    json_t *event;
+    json_array_foreach(json_object_get(answer, "events"), i, event) event_print(out, event);
+    if (number(answer, "lost"))
+        fprintf(out, "(%" PRIu64 " events were overwritten before they could be read)\n",
+                number(answer, "lost"));
+}
+
+/* ---- Interfaces ---- */
+
+static void interface_line(FILE *out, const json_t *interface)
+{
+    struct block block;
+    block_open(&block, out, "Interface");
+    block_add(&block, "%s", text(interface, "name"));
+    block_add(&block, "%s", text(interface, "address"));
+    block_add(&block, "mac %s", text(interface, "mac"));
+    block_add(&block, "mtu %" PRIu64, number(interface, "mtu"));
+    if (is_given(interface, "device")) {
+        block_add(&block, "device %s", text(interface, "device"));
+        block_add(&block, "offload %s", text(interface, "offload"));
+    }
+    if (flag(interface, "promiscuous"))
+        block_add(&block, "promiscuous");
+    block_close(&block);
+}
+
+void show_interfaces(FILE *out, const json_t *answer)
+{
+    const json_t *interface;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "interfaces"), i, interface)
+    {
+        interface_line(out, interface);
+        if (is_given(interface, "counters"))
+            counters_print(out, json_object_get(interface, "counters"), "Card");
+        if (is_given(interface, "cable_in"))
+            counters_print(out, json_object_get(interface, "cable_in"), "Cable, inward");
+        if (is_given(interface, "cable_out"))
+            counters_print(out, json_object_get(interface, "cable_out"), "Cable, outward");
+    }
+}
+
+/* ---- The overview ---- */
+
+static void traffic_line(FILE *out, const json_t *interface, const char *name, const char *prefix)
+{
+    char key[TEXT_MAX], size[TEXT_MAX], speed[TEXT_MAX];
+    struct block block;
+    block_open(&block, out, name);
+    snprintf(key, sizeof key, "%s_packets", prefix);
+    block_add(&block, "%" PRIu64 " frames", number(interface, key));
+    snprintf(key, sizeof key, "%s_bytes", prefix);
+    block_add(&block, "%s", bytes(number(interface, key), size));
+    snprintf(key, sizeof key, "%s_bits_per_s", prefix);
+    block_add(&block, "%s on average",
+              rate(json_real_value(json_object_get(interface, key)), speed));
+    block_close(&block);
+}
+
+static void states_line(FILE *out, json_t *states)
+{
+    struct block block;
+    const char *state;
+    json_t *count;
+    block_open(&block, out, "Connections");
+    json_object_foreach(states, state, count)
+        block_add(&block, "%s %" PRIu64, state, (uint64_t)json_integer_value(count));
+    if (json_object_size(states) == 0)
+        block_add(&block, "none");
+    block_close(&block);
+}
+
+static void memory_line(FILE *out, const json_t *memory)
+{
+    char total[TEXT_MAX], buffers[TEXT_MAX], cached[TEXT_MAX];
+    struct block block;
+    block_open(&block, out, "Memory");
+    block_add(&block, "%s", bytes(number(memory, "bytes"), total));
+    block_add(&block, "in buffers %s", bytes(number(memory, "buffers"), buffers));
+    block_add(&block, "kept for reuse %s", bytes(number(memory, "cached"), cached));
+    block_add(&block, "sockets %" PRIu64, number(memory, "sockets"));
+    block_add(&block, "time-wait %" PRIu64, number(memory, "time_wait"));
+    block_close(&block);
+}
+
+static void clients_line(FILE *out, const json_t *api)
+{
+    struct block block;
+    block_open(&block, out, "API");
+    block_add(&block, "clients %" PRIu64, number(api, "clients"));
+    block_add(&block, "listeners %" PRIu64, number(api, "listeners"));
+    block_add(&block, "connections %" PRIu64, number(api, "connections"));
+    block_add(&block, "requests refused %" PRIu64, number(api, "refused_requests"));
+    block_close(&block);
+}
+
+void show_overview(FILE *out, const json_t *answer)
+{
+    char uptime[TEXT_MAX];
+    json_t *interface = json_object_get(answer, "interface");
+    fprintf(out, "%s %s, up %s%s\n", text(answer, "program"), text(answer, "version"),
+            duration(number(answer, "uptime_us"), uptime),
+            flag(answer, "capturing") ? ", capturing" : "");
+    if (json_is_object(interface)) {
+        interface_line(out, interface);
+        traffic_line(out, interface, "Received", "rx");
+        traffic_line(out, interface, "Sent", "tx");
+    }
+    states_line(out, json_object_get(answer, "connections"));
+    memory_line(out, json_object_get(answer, "memory"));
+    clients_line(out, json_object_get(answer, "api"));
+    if (json_array_size(json_object_get(answer, "accept_queues"))) {
+        fputs("\nAccept queues\n", out);
+        listeners_print(out, json_object_get(answer, "accept_queues"));
+    }
+    if (json_array_size(json_object_get(answer, "drops"))) {
+        fputs("\nMost frequent drops\n", out);
+        counters_print(out, json_object_get(answer, "drops"), "Reason");
+    }
+}
+
+/* ---- One connection ---- */
+
+/* Distance of a sequence number from the first of its direction, modulo 2^32. */
+static uint32_t relative(const json_t *c, const char *name, const char *first)
+{
+    return (uint32_t)number(c, name) - (uint32_t)number(c, first);
+}
+
+static void state_block(FILE *out, const json_t *c)
+{
+    char local[TEXT_MAX], remote[TEXT_MAX], time[TEXT_MAX], pid[TEXT_MAX];
+    struct block block;
+    fprintf(out, "Connection %" PRIu64 "  %s  %s %s %s\n", number(c, "id"), text(c, "state"),
+            endpoint(c, "local", local), flag(c, "passive") ? "<-" : "->",
+            endpoint(c, "remote", remote));
+    block_open(&block, out, "Open");
+    block_add(&block, "%s", flag(c, "passive") ? "by the peer" : "from here");
+    block_add(&block, "age %s", duration(number(c, "age_us"), time));
+    block_add(&block, "process %s", maybe(c, "pid", pid));
+    if (flag(c, "fin_sent"))
+        block_add(&block, "FIN sent");
+    if (flag(c, "fin_received"))
+        block_add(&block, "FIN received");
+    if (is_given(c, "outcome"))
+        block_add(&block, "ended: %s", text(c, "outcome"));
+    block_close(&block);
+    block_open(&block, out, "Last");
+    block_add(&block, "sent %s ago", member_ms(c, "last_sent_us", time));
+    block_add(&block, "received %s ago", member_ms(c, "last_received_us", time));
+    block_add(&block, "ACK received %s ago", member_ms(c, "last_ack_received_us", time));
+    block_close(&block);
+}
+
+static void sequence_block(FILE *out, const json_t *c)
+{
+    struct block block;
+    block_open(&block, out, "Sequence out");
+    block_add(&block, "iss %" PRIu64, number(c, "iss"));
+    block_add(&block, "snd.una +%" PRIu32, relative(c, "snd_una", "iss"));
+    block_add(&block, "snd.nxt +%" PRIu32, relative(c, "snd_nxt", "iss"));
+    block_add(&block, "snd.max +%" PRIu32, relative(c, "snd_max", "iss"));
+    block_add(&block, "recover +%" PRIu32, relative(c, "recover", "iss"));
+    block_add(&block, "snd.wl2 +%" PRIu32, relative(c, "snd_wl2", "iss"));
+    block_close(&block);
+    block_open(&block, out, "Sequence in");
+    block_add(&block, "irs %" PRIu64, number(c, "irs"));
+    block_add(&block, "rcv.nxt +%" PRIu32, relative(c, "rcv_nxt", "irs"));
+    block_add(&block, "snd.wl1 +%" PRIu32, relative(c, "snd_wl1", "irs"));
+    block_close(&block);
+}
+
+static void window_block(FILE *out, const json_t *c)
+{
+    struct block block;
+    block_open(&block, out, "Windows");
+    block_add(&block, "snd.wnd %" PRIu64, number(c, "snd_wnd"));
+    block_add(&block, "rcv.wnd %" PRIu64, number(c, "rcv_wnd"));
+    block_add(&block, "mss out %" PRIu64 ", in %" PRIu64 ", told %" PRIu64, number(c, "snd_mss"),
+              number(c, "rcv_mss"), number(c, "advmss"));
+    block_add(&block, "pmtu %" PRIu64, number(c, "pmtu"));
+    block_close(&block);
+}
+
+static void time_block(FILE *out, const json_t *c)
+{
+    char time[TEXT_MAX];
+    struct block block;
+    block_open(&block, out, "Round trip");
+    block_add(&block, "srtt %s", member_ms(c, "rtt", time));
+    block_add(&block, "rttvar %s", member_ms(c, "rttvar", time));
+    block_add(&block, "min %s", number(c, "min_rtt") ? member_ms(c, "min_rtt", time) : "-");
+    block_add(&block, "rto %s", member_ms(c, "rto", time));
+    block_add(&block, "backoff %" PRIu64, number(c, "backoff"));
+    block_close(&block);
+}
+
+static void congestion_block(FILE *out, const json_t *c)
+{
+    char threshold[TEXT_MAX];
+    struct block block;
+    block_open(&block, out, "Congestion");
+    block_add(&block, "%s", text(c, "congestion"));
+    block_add(&block, "%s",
+              flag(c, "in_loss")       ? "loss"
+              : flag(c, "in_recovery") ? "recovery"
+                                       : "open");
+    block_add(&block, "cwnd %" PRIu64, number(c, "cwnd"));
+    block_add(&block, "ssthresh %s", maybe(c, "ssthresh", threshold));
+    block_add(&block, "inflight %" PRIu64, number(c, "inflight"));
+    block_add(&block, "duplicate ACKs %" PRIu64, number(c, "duplicate_acks"));
+    block_close(&block);
+}
+
+static void queue_block(FILE *out, const json_t *c)
+{
+    struct block block;
+    block_open(&block, out, "Queue in");
+    block_add(&block, "%" PRIu64 " bytes of %" PRIu64, number(c, "recv_q"),
+              number(c, "receive_buffer"));
+    block_add(&block, "held by the application %" PRIu64, number(c, "held"));
+    block_add(&block, "out of order %" PRIu64 " in %" PRIu64 " ranges",
+              number(c, "out_of_order_bytes"), number(c, "out_of_order_ranges"));
+    block_add(&block, "memory %" PRIu64, number(c, "receive_memory"));
+    block_close(&block);
+    block_open(&block, out, "Queue out");
+    block_add(&block, "%" PRIu64 " bytes of %" PRIu64, number(c, "send_q"),
+              number(c, "send_buffer"));
+    block_add(&block, "not sent %" PRIu64, number(c, "notsent_bytes"));
+    block_add(&block, "memory %" PRIu64, number(c, "send_memory"));
+    block_close(&block);
+}
+
+static void timer_block(FILE *out, const json_t *c)
+{
+    static const struct {
+        const char *key, *name;
+    } timers[] = {{"rto_left_us", "retransmission"},
+                  {"persist_left_us", "persist"},
+                  {"delayed_ack_left_us", "delayed ACK"},
+                  {"keepalive_left_us", "keep-alive"},
+                  {"time_wait_left_us", "TIME-WAIT"}};
+    char time[TEXT_MAX];
+    struct block block;
+    bool any = false;
+    block_open(&block, out, "Timers");
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        if (!is_given(c, timers[i].key))
+            continue;
+        block_add(&block, "%s in %s", timers[i].name, member_ms(c, timers[i].key, time));
+        any = true;
+    }
+    if (!any)
+        block_add(&block, "none runs");
+    block_close(&block);
+}
+
+static void limit_block(FILE *out, const json_t *c)
+{
+    char time[TEXT_MAX];
+    struct block block;
+    uint64_t busy = number(c, "busy_time");
+    double percent = busy ? 100.0 / (double)busy : 0;
+    block_open(&block, out, "Limits");
+    block_add(&block, "busy %s", ms(busy, time));
+    block_add(&block, "by the peer's window %s (%.0f %%)", member_ms(c, "rwnd_limited", time),
+              percent * (double)number(c, "rwnd_limited"));
+    block_add(&block, "by the send buffer %s (%.0f %%)", member_ms(c, "sndbuf_limited", time),
+              percent * (double)number(c, "sndbuf_limited"));
+    block_close(&block);
+}
+
+static void counter_block(FILE *out, const json_t *c)
+{
+    static const char *const names[] = {"bytes_sent",     "bytes_acked",  "bytes_retrans",
+                                        "bytes_received", "segs_out",     "data_segs_out",
+                                        "segs_in",        "data_segs_in", "total_retrans",
+                                        "total_rto",      "retransmits",  "probes"};
+    struct block block;
+    block_open(&block, out, "Counters");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        block_add(&block, "%s %" PRIu64, names[i], number(c, names[i]));
+    block_close(&block);
+}
+
+static void option_block(FILE *out, const json_t *c)
+{
+    static const char *const flags[] = {"sack", "nodelay", "cork", "keepalive"};
+    struct block block;
+    block_open(&block, out, "Options");
+    if (flag(c, "timestamps"))
+        block_add(&block, "timestamps (recent %" PRIu64 ")", number(c, "ts_recent"));
+    if (flag(c, "window_scaling"))
+        block_add(&block, "wscale %" PRIu64 ",%" PRIu64, number(c, "snd_wscale"),
+                  number(c, "rcv_wscale"));
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (flag(c, flags[i]))
+            block_add(&block, "%s", flags[i]);
+    block_add(&block, "ttl %" PRIu64, number(c, "ttl"));
+    block_add(&block, "tos 0x%02x", (unsigned)number(c, "tos"));
+    block_close(&block);
+}
+
+static void listener_block(FILE *out, const json_t *c)
+{
+    char local[TEXT_MAX], pid[TEXT_MAX];
+    struct block block;
+    fprintf(out, "Listener %" PRIu64 "  %s\n", number(c, "id"), endpoint(c, "local", local));
+    block_open(&block, out, "Queue");
+    block_add(&block, "waiting %" PRIu64, number(c, "listener_waiting"));
+    block_add(&block, "backlog %" PRIu64, number(c, "listener_backlog"));
+    block_add(&block, "embryonic %" PRIu64, number(c, "listener_embryonic"));
+    block_add(&block, "process %s", maybe(c, "pid", pid));
+    block_close(&block);
+}
+
+void show_connection(FILE *out, const json_t *answer)
+{
+    static void (*const blocks[])(FILE *, const json_t *) = {
+        state_block, sequence_block, window_block, time_block,    congestion_block,
+        queue_block, timer_block,    limit_block,  counter_block, option_block,
+    };
+    const json_t *c = json_object_get(answer, "connection");
+    if (strcmp(text(c, "state"), "LISTEN") == 0) {
+        listener_block(out, c);
+        return;
+    }
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        blocks[i](out, c);
+}

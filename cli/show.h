@@ -1,0 +1,21 @@
+/* Answers of the daemon as text, in tables and blocks of at most 100 columns. */
+#ifndef TAPSTACK_CLI_SHOW_H
+#define TAPSTACK_CLI_SHOW_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+void show_overview(FILE *out, const json_t *answer);
+void show_connections(FILE *out, const json_t *answer);
+void show_connection(FILE *out, const json_t *answer);
+void show_listeners(FILE *out, const json_t *answer);
+void show_arp(FILE *out, const json_t *answer);
+void show_routes(FILE *out, const json_t *answer);
+void show_interfaces(FILE *out, const json_t *answer);
+void show_settings(FILE *out, const json_t *answer);
+void show_counters(FILE *out, const json_t *answer);
+void show_events(FILE *out, const json_t *answer);
+void show_set(FILE *out, const json_t *answer);
+void show_capture(FILE *out, const json_t *answer);
+
+#endif
