@@ -230,6 +230,8 @@ config_complain(int line, const char *key, const char *word, const char *format,
     va_list arguments;
     if (reader->error[0] != '\0')
         return;
+    if (line < 1)
+        line = 1;
     const char *start = config_line(line);
     const char *end = start + strcspn(start, "\n");
     const char *place = start + strspn(start, " \t");
@@ -246,28 +248,34 @@ config_complain(int line, const char *key, const char *word, const char *format,
     va_start(arguments, format);
     vsnprintf(reader->error + length, reader->error_bytes - (unsigned)length, format, arguments);
     va_end(arguments);
+    for (char *at = reader->error; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?'; /* what the file holds must not play tricks on a terminal */
 }
 
-/* Steps of inserting, removing, changing one letter that lead from a to b. */
+static unsigned config_least(unsigned a, unsigned b) { return a < b ? a : b; }
+
+/* Steps that lead from a to b: a letter more, less or changed, or two neighbors swapped. */
 static unsigned config_distance(const char *a, const char *b)
 {
-    unsigned row[CONFIG_WORD_MAX + 1];
-    size_t width = strlen(b);
+    unsigned steps[3][CONFIG_WORD_MAX + 1]; /* rows of the table, three in turn */
+    size_t height = strlen(a), width = strlen(b);
+
     if (width > CONFIG_WORD_MAX)
         return UINT32_MAX;
     for (unsigned j = 0; j <= width; j++)
-        row[j] = j;
-    for (unsigned i = 1; a[i - 1] != '\0'; i++) {
-        unsigned diagonal = row[0];
+        steps[0][j] = j;
+    for (unsigned i = 1; i <= height; i++) {
+        unsigned *row = steps[i % 3], *above = steps[(i + 2) % 3], *above2 = steps[(i + 1) % 3];
         row[0] = i;
         for (unsigned j = 1; j <= width; j++) {
-            unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-            unsigned step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = change < step ? change : step;
+            row[j] = config_least(above[j], row[j - 1]) + 1;
+            row[j] = config_least(row[j], above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = config_least(row[j], above2[j - 2] + 1);
         }
     }
-    return row[width];
+    return steps[height % 3][width];
 }
 
 /* The known key nearest to an unknown one, or NULL when none is near. */
@@ -440,6 +448,7 @@ static void config_blank_comments(char *text)
 {
     const char *file = text;
     char quote = '\0';
+
     for (; *text != '\0'; text++) {
         char *end = quote ? NULL : config_comment_end(file, text);
         if (end) {
@@ -453,6 +462,27 @@ static void config_blank_comments(char *text)
             quote = quote ? '\0' : *text;
         }
     }
+}
+
+/* libconfuse takes the end of the file for the end of a section. Complains when one is not closed.
+   Comments are gone, and quotes are closed, or it would have complained. */
+static int config_check_braces(void)
+{
+    int line = 1, open_line = 0;
+    char quote = '\0';
+    for (const char *at = config_reading->text; *at != '\0'; at++) {
+        if (*at == '\n')
+            line++;
+        else if (quote && *at == '\\' && at[1] != '\0')
+            at++;
+        else if (quote ? *at == quote : *at == '"' || *at == '\'')
+            quote = quote ? '\0' : *at;
+        else if (!quote && (*at == '{' || *at == '}'))
+            open_line = *at == '{' ? line : 0; /* sections do not nest */
+    }
+    if (open_line != 0)
+        config_complain(open_line, NULL, NULL, "this section is not closed");
+    return open_line != 0 ? -1 : 0;
 }
 
 /* The file as a string, the caller's to free; NULL with the reason in error. */
@@ -482,7 +512,7 @@ static char *config_load(const char *path, char *error, unsigned error_bytes)
     return text;
 }
 
-/* The line that sets a key, for errors that show only when all is read; 1 when none does. */
+/* The line that sets a key, for errors that show only when all is read; 0 when none does. */
 static int config_line_of(const char *name)
 {
     int line = 1;
@@ -492,13 +522,19 @@ static int config_line_of(const char *name)
             return line;
         at = *end ? end + 1 : end;
     }
-    return 1;
+    return 0;
 }
 
 static bool config_same_network(const struct config *config, uint32_t v4)
 {
     uint32_t mask = ~(uint32_t)0 << (32 - config->prefix_bits);
     return (v4 & mask) == (config->address_v4 & mask);
+}
+
+/* The key to blame: the second one, where the file leaves the first at its default. */
+static const char *config_blame(const char *key, const char *other)
+{
+    return config_line_of(key) != 0 ? key : other;
 }
 
 #define CONFIG_REFUSE(key, ...) (config_complain(config_line_of(key), key, NULL, __VA_ARGS__), -1)
@@ -516,9 +552,11 @@ static int config_check_addresses(const struct config *config)
         return CONFIG_REFUSE("host_address", "host_address has the prefix /%u, address has /%u",
                              host_bits, config->prefix_bits);
     if (config->host_address_v4 != 0 && !config_same_network(config, config->host_address_v4))
-        return CONFIG_REFUSE("host_address", "host_address is not in the network of address");
+        return CONFIG_REFUSE(config_blame("host_address", "address"),
+                             "host_address is not in the network of address; set both");
     if (config->host_address_v4 == config->address_v4)
-        return CONFIG_REFUSE("host_address", "host_address is the stack's own address");
+        return CONFIG_REFUSE(config_blame("host_address", "address"),
+                             "host_address is the stack's own address");
     if (config->gateway_v4 != 0 && !config_same_network(config, config->gateway_v4))
         return CONFIG_REFUSE("gateway", "gateway is not in the network of address");
     if (config->gateway_v4 == config->address_v4)
@@ -537,9 +575,11 @@ static int config_check(const struct config *config)
     if (config->user[0] != '\0' && !getpwnam(config->user))
         return CONFIG_REFUSE("user", "there is no user \"%s\"", config->user);
     if (settings->tcp_port_first > settings->tcp_port_last)
-        return CONFIG_REFUSE("tcp.port_last", "tcp.port_last is below tcp.port_first");
+        return CONFIG_REFUSE(config_blame("tcp.port_last", "tcp.port_first"),
+                             "tcp.port_last is below tcp.port_first");
     if (settings->tcp_rto_min_us > settings->tcp_rto_max_us)
-        return CONFIG_REFUSE("tcp.rto_max", "tcp.rto_max is below tcp.rto_min");
+        return CONFIG_REFUSE(config_blame("tcp.rto_max", "tcp.rto_min"),
+                             "tcp.rto_max is below tcp.rto_min");
     return 0;
 }
 
@@ -593,8 +633,10 @@ int config_read(struct config *config, const char *path, char *error, unsigned e
     config_reading = &reader;
     int result = config_parse(&reader);
     if (result == 0)
+        result = config_check_braces();
+    if (result == 0)
         result = config_check(&reader.config);
-    else if (error[0] == '\0')
+    if (result != 0 && error[0] == '\0')
         snprintf(error, error_bytes, "%s: cannot be read", path);
     config_reading = NULL;
     free(reader.text);
