@@ -216,8 +216,9 @@ static int slot_choose(const struct command_slot *slots, int count, unsigned tak
 static void usage_write(const struct command *command, const char *problem, const char *word,
                         char *error, size_t error_size)
 {
-    snprintf(error, error_size, "%s \"%.40s\"; usage: %s%s%s", problem, word, command->words,
-             command->arguments[0] ? " " : "", command->arguments);
+    snprintf(error, error_size, "%s \"%.40s\"; usage: %s%s%s%s", problem, word, command->words,
+             command->arguments[0] ? " " : "", command->arguments,
+             strcmp(word, "ID") == 0 ? " (show connections lists them)" : "");
 }
 
 /* Takes the slot's value from words. Returns how many words that took, or -1. */

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "show.h"
-#include "table.h"
 
 static int run_help(struct console *, const struct command *, json_t *);
 static int run_quit(struct console *, const struct command *, json_t *);
@@ -23,17 +22,17 @@ static int run_capture_start(struct console *, const struct command *, json_t *)
 const struct command command_list[] = {
     {.words = "show",
      .arguments = "[json]",
-     .help = "one screen: daemon, interface, connections by state, accept queues, drops, memory",
+     .help = "one screen: interface, connections by state, queues, drops",
      .request = "show",
      .print = show_overview},
     {.words = "show connections",
      .arguments = "[state STATE] [port PORT] [peer ADDRESS] [json]",
-     .help = "all sockets, TIME-WAIT included; only those in a state, with a port or a peer",
+     .help = "all sockets, TIME-WAIT too, or those with this state, port, peer",
      .request = "show.connections",
      .print = show_connections},
     {.words = "show connection",
      .arguments = "ID [json]",
-     .help = "all of one connection's control block; sequence numbers relative to the first",
+     .help = "all of a connection's control block (sequences from iss, irs)",
      .request = "show.connection",
      .print = show_connection},
     {.words = "show listeners",
@@ -310,25 +309,39 @@ static bool words_begin(const char *words, const char *first, const char *second
     return strncmp(words, wanted, strlen(wanted)) == 0;
 }
 
+/* One command: its line, and beside it or below what it does. */
+static void help_print(FILE *out, const struct command *command)
+{
+    enum { COLUMN = 32 };
+    const char *json = strstr(command->arguments, "[json]"); /* said once, below the list */
+    int length = (int)(json ? json - command->arguments : (long)strlen(command->arguments));
+    int used = fprintf(out, "%s %.*s", command->words, length, command->arguments);
+    if (used > COLUMN)
+        used = fprintf(out, "\n") - 1;
+    fprintf(out, "%*s%s\n", COLUMN - used, "", command->help);
+}
+
 static int run_help(struct console *console, const struct command *command, json_t *arguments)
 {
-    static const char *const headings[] = {"Command", "What it does"};
     const char *first = json_string_value(json_object_get(arguments, "command"));
     const char *second = json_string_value(json_object_get(arguments, "part"));
-    struct table table;
+    bool any = false;
     (void)command;
-    table_open(&table, "ll", headings);
     for (const struct command *c = command_list; c->words; c++) {
         if (first && !words_begin(c->words, first, second))
             continue;
-        table_add(&table, "%s%s%s", c->words, c->arguments[0] ? " " : "", c->arguments);
-        table_add(&table, "%s", c->help);
+        help_print(console->out, c);
+        any = true;
     }
-    bool none = table.count == 0;
-    if (none)
+    if (!any) {
         snprintf(console->remote.error, sizeof console->remote.error, "no command begins so");
-    table_print(&table, none ? stderr : console->out);
-    return none ? -1 : 0;
+        return -1;
+    }
+    if (!first)
+        fputs("\nWith json at its end, a command prints its answer as JSON. Words may be cut "
+              "short.\n",
+              console->out);
+    return 0;
 }
 
 static int run_quit(struct console *console, const struct command *command, json_t *arguments)
