@@ -43,7 +43,7 @@ BEGIN {
     n = split("wire link core", pure, " ")
     for (i = 1; i <= n; i++)
         is_pure["tapstack/" pure[i]] = 1
-    n = split("assert.h limits.h stdalign.h stdbool.h stddef.h stdint.h string.h zlib.h sodium.h " \
+    n = split("assert.h limits.h stdalign.h stdbool.h stddef.h stdint.h string.h sys/queue.h zlib.h sodium.h " \
               "sodium/crypto_shorthash.h sodium/crypto_shorthash_siphash24.h", system_headers, " ")
     for (i = 1; i <= n; i++)
         is_harmless[system_headers[i]] = 1
