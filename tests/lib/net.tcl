@@ -28,10 +28,10 @@ namespace eval net {
 
     # Why no namespace with a TAP can be made here, or "".
     proc obstacle {} {
-        if {[exec id -u] != 0} { return needs-root }
-        if {![file exists /dev/net/tun]} { return needs-/dev/net/tun }
+        if {[exec id -u] != 0} { return needs_root }
+        if {![file exists /dev/net/tun]} { return needs_dev_net_tun }
         if {[catch {exec unshare --net --pid --fork --mount-proc true}]} {
-            return needs-permission-to-make-namespaces
+            return needs_permission_to_make_namespaces
         }
         return ""
     }
@@ -72,7 +72,7 @@ namespace eval net {
 
     # A test that needs the namespace: tcltest::test, skipped where it cannot be. Tests are named by what
     # they show, with the stages of the system in front: S24-closed-port-is-refused.
-    # -constraints needs-plain-build: not sanitized; needs-LONG=1: takes minutes.
+    # -constraints needs_plain_build: not sanitized; needs_LONG: takes minutes.
     proc e2e {name description args} {
         variable refusal
         set constraints [expr {[dict exists $args -constraints] ? [dict get $args -constraints] : ""}]
@@ -311,7 +311,7 @@ namespace eval net {
 }
 
 tcltest::configure -verbose {pass skip error msec body}
-tcltest::testConstraint needs-plain-build [expr {!$net::sanitized}]
-tcltest::testConstraint needs-LONG=1 [info exists ::env(LONG)]
+tcltest::testConstraint needs_plain_build [expr {!$net::sanitized}]
+tcltest::testConstraint needs_LONG [info exists ::env(LONG)]
 net::isolate
 namespace import net::e2e
