@@ -21,12 +21,13 @@
     SETTING(tcp_sack, "tcp.sack", 1, 0, 1, "", "offer selective acknowledgments (RFC 2018)")           \
     SETTING(tcp_receive_buffer, "tcp.receive_buffer", 6291456, 2048, 1073741824, "bytes", "receive buffer of a connection at most") \
     SETTING(tcp_send_buffer, "tcp.send_buffer", 4194304, 2048, 1073741824, "bytes", "send buffer of a connection at most") \
+    SETTING(tcp_memory, "tcp.memory", 1073741824, 65536, 1099511627776, "bytes", "socket buffers in all, beyond which no window opens") \
     SETTING(tcp_initial_window, "tcp.initial_window", 10, 1, 1000, "segments", "initial congestion window (RFC 6928)") \
     SETTING(tcp_slow_start_after_idle, "tcp.slow_start_after_idle", 0, 0, 1, "", "restart the congestion window after an idle RTO (RFC 5681, 4.1)") \
     SETTING(tcp_rto_initial_us, "tcp.rto_initial", 1000000, 1000, 60000000, "us", "RTO before the first sample (RFC 6298, 2.1)") \
     SETTING(tcp_rto_min_us, "tcp.rto_min", 200000, 1000, 60000000, "us", "least RTO")                  \
     SETTING(tcp_rto_max_us, "tcp.rto_max", 120000000, 1000000, 600000000, "us", "greatest RTO (RFC 6298, 2.5)") \
-    SETTING(tcp_syn_retries, "tcp.syn_retries", 6, 0, 127, "", "SYN retransmissions before giving up (R2 of MUST-23: 3 minutes)") \
+    SETTING(tcp_syn_retries, "tcp.syn_retries", 7, 0, 127, "", "SYN retransmissions before giving up (R2 of MUST-23: 3 minutes)") \
     SETTING(tcp_synack_retries, "tcp.synack_retries", 5, 0, 127, "", "SYN-ACK retransmissions before giving up") \
     SETTING(tcp_syn_linear_timeouts, "tcp.syn_linear_timeouts", 0, 0, 16, "", "first SYN retransmissions without back-off") \
     SETTING(tcp_retries1, "tcp.retries1", 3, 1, 255, "", "R1: retransmissions before trouble is reported") \

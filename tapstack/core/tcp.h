@@ -12,6 +12,8 @@
 #ifndef TAPSTACK_CORE_TCP_H
 #define TAPSTACK_CORE_TCP_H
 
+#include <sys/queue.h>
+
 #include "../wire/icmp.h"
 #include "../wire/tcp.h"
 #include "congestion.h"
@@ -39,8 +41,7 @@ struct tcp_entry {
 
 struct tcp_wait {
     struct tcp_entry entry;
-    struct tcp_wait *older;
-    struct tcp_wait *newer;
+    TAILQ_ENTRY(tcp_wait) age;
     uint64_t expires_at;
     uint64_t ts_recent_at;
     uint32_t snd_nxt;
@@ -48,6 +49,7 @@ struct tcp_wait {
     uint32_t rcv_wnd;
     uint32_t ts_recent;
     uint32_t ts_offset;
+    uint32_t challenges_since_s;
     uint16_t challenges; /* ACKs sent, limited like a connection's */
     bool timestamps;
     uint8_t ttl;
@@ -96,12 +98,11 @@ struct tcp_socket {
     struct tcp_entry entry;
 
     /* Lists it may stand in. */
-    struct tcp_socket *out_next;    /* has something to send */
-    struct tcp_socket *ready_next;  /* the application has something to learn */
-    struct tcp_socket *accept_next; /* waits in its listener's accept queue */
-    struct tcp_socket *sibling;     /* not yet accepted connections of one listener */
-    struct tcp_socket **sibling_link;
-    struct tcp_socket *port_next;   /* sockets bound to a port */
+    TAILQ_ENTRY(tcp_socket) out;     /* has something to send */
+    TAILQ_ENTRY(tcp_socket) ready;   /* the application has something to learn */
+    TAILQ_ENTRY(tcp_socket) waiting; /* in its listener's accept queue */
+    LIST_ENTRY(tcp_socket) sibling;  /* not yet accepted connections of one listener; free list */
+    LIST_ENTRY(tcp_socket) port;     /* sockets bound to a port */
     struct tcp_socket *listener;    /* made from; NULL once accepted */
     void *user;
 
@@ -123,6 +124,7 @@ struct tcp_socket {
         uint32_t edge; /* right edge of the window we have offered: never moves left (SHLD-14) */
         uint32_t up;
         uint32_t acked; /* rcv.nxt as last sent in an ACK: Last.ACK.sent of RFC 7323 */
+        uint32_t fin;   /* sequence number of the peer's FIN, with fin_known */
     } rcv;
 
     struct ring send;    /* from snd.una on (behind the SYN) */
@@ -165,15 +167,17 @@ struct tcp_socket {
     bool ack_wanted;
     bool retransmit_wanted;
     bool probe_wanted;
+    bool hold_partial;  /* the application has said that more follows */
     bool force_partial; /* the persist or cork timer allows a segment that is not full */
     uint8_t ack_reason;        /* enum stack_reason */
     uint8_t retransmit_reason; /* enum stack_reason */
 
-    bool out_queued, ready_queued;
+    bool out_queued, ready_queued, in_accept_queue;
     bool application; /* holds the handle */
     bool passive;     /* opened by the peer (MUST-11) */
     bool bound, listed; /* in the port table */
-    bool fin_wanted, fin_sent, fin_received;
+    bool fin_wanted, fin_sent; /* ours */
+    bool fin_known, fin_received; /* the peer's: seen; reached in order */
     bool read_shutdown;
     bool in_recovery, in_loss;
     bool cwnd_limited;
@@ -181,14 +185,14 @@ struct tcp_socket {
     bool send_full; /* the application was told STACK_AGAIN: READY_SEND is owed */
     uint8_t soft_type, soft_code; /* the last ICMP soft error */
     int8_t error; /* enum stack_error */
-    uint16_t ready;       /* of enum stack_ready_bits, not yet told */
+    uint16_t news;        /* of enum stack_ready_bits, not yet told */
 
     struct tcp_options_set options;
 
     /* A listener's. */
-    struct tcp_socket *children; /* not accepted yet, through sibling */
-    struct tcp_socket *accept_first, *accept_last;
-    uint32_t backlog, waiting, embryonic;
+    LIST_HEAD(, tcp_socket) children; /* not accepted yet, through sibling */
+    TAILQ_HEAD(tcp_socket_queue, tcp_socket) accept_queue;
+    uint32_t backlog, waiting_count, embryonic_count;
 
     uint64_t created_at, last_sent_at, last_received_at, last_ack_at, silent_since;
     uint64_t limit_since, busy_us, rwnd_limited_us, sndbuf_limited_us;
@@ -206,12 +210,11 @@ struct tcp {
     /* By id: slot id mod capacity; an id whose slot is taken is skipped. */
     struct tcp_entry **slot;
     uint32_t slot_capacity, slot_used, next_id;
-    struct tcp_socket *port[TCP_PORT_BUCKETS]; /* bound sockets */
-    struct tcp_socket *out_first, *out_last;
-    struct tcp_socket *ready_first, *ready_last;
-    struct tcp_wait *wait_oldest, *wait_newest;
+    LIST_HEAD(, tcp_socket) port[TCP_PORT_BUCKETS]; /* bound sockets */
+    struct tcp_socket_queue out, ready;
+    TAILQ_HEAD(, tcp_wait) waits; /* oldest first: the next to expire */
     uint32_t wait_count;
-    struct tcp_socket *free_sockets; /* kept for reuse, through out_next */
+    LIST_HEAD(, tcp_socket) free_sockets; /* kept for reuse, through sibling */
     uint32_t free_count, socket_count;
     uint32_t by_state[TCP_STATE_COUNT];
 };
@@ -267,6 +270,8 @@ void tcp_socket_destroy(struct stack *stack, struct tcp_socket *socket);
 void tcp_socket_signal(struct stack *stack, struct tcp_socket *socket, unsigned ready);
 /* Puts it into the list of those that have something to send. */
 void tcp_socket_want_output(struct stack *stack, struct tcp_socket *socket);
+/* The application gives up the handle; the connection goes on by itself. */
+void tcp_socket_let_go(struct stack *stack, struct tcp_socket *socket);
 /* Takes a child out of its listener's books. */
 void tcp_socket_leave_listener(struct tcp_socket *socket);
 /* Fills in MSS, ISN, timestamp offset, windows and congestion state from addresses and settings. */

@@ -1,0 +1,153 @@
+/* The stack as a whole: made, fed with frames, asked for frames, asked for its deadline.
+
+   The way in: stack_input reads the Ethernet header and hands the frame to the neighbor cache (ARP)
+   or to IP, and from there to ICMP, UDP or TCP. Nothing is sent on the way in.
+
+   The way out: stack_output first serves the timers that have expired, then gives out finished
+   packets (ARP, ICMP, resets), then asks TCP for the next segment. What it gives out points into
+   the stack; a finished packet is kept as `lent` until the next call. */
+#include <string.h>
+
+#include "../wire/ethernet.h"
+#include "state.h"
+
+enum { EVENT_CAPACITY_MAX = 1 << 20 };
+
+static int stack_open_events(struct stack *stack, uint32_t capacity)
+{
+    if (capacity == 0)
+        return 0;
+    if ((capacity & (capacity - 1)) != 0 || capacity > EVENT_CAPACITY_MAX)
+        return STACK_INVALID;
+    stack->events = memory_allocate(&stack->pool.memory, capacity * sizeof(*stack->events));
+    if (!stack->events)
+        return STACK_NO_MEMORY;
+    stack->event_capacity = capacity;
+    return 0;
+}
+
+struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
+{
+    struct stack *stack = memory_allocate(&config->memory, sizeof(*stack));
+    if (!stack)
+        return NULL;
+    memset(stack, 0, sizeof(*stack));
+    stack->settings = config->settings;
+    memcpy(stack->seed, config->seed, sizeof stack->seed);
+    pool_open(&stack->pool, &config->memory, STACK_POOL_CACHE_BYTES);
+    wheel_open(&stack->neighbors.wheel, now_us);
+    wheel_open(&stack->tcp.wheel, now_us);
+    stack->icmp_limiter.refilled_at = now_us;
+    TAILQ_INIT(&stack->tcp.out);
+    TAILQ_INIT(&stack->tcp.ready);
+    TAILQ_INIT(&stack->tcp.waits);
+    if (tcp_table_open(stack) < 0 || stack_open_events(stack, config->event_capacity) < 0) {
+        stack_destroy(stack);
+        return NULL;
+    }
+    return stack;
+}
+
+static void stack_destroy_entry(struct stack *stack, struct tcp_entry *entry)
+{
+    struct tcp_socket *socket = (struct tcp_socket *)entry, *child;
+    if (entry->compact) {
+        tcp_wait_destroy(stack, (struct tcp_wait *)entry);
+        return;
+    }
+    while ((child = LIST_FIRST(&socket->children)) != NULL)
+        tcp_socket_destroy(stack, child);
+    tcp_socket_destroy(stack, socket);
+}
+
+static void stack_destroy_tcp(struct stack *stack)
+{
+    struct tcp *tcp = &stack->tcp;
+    struct tcp_socket *socket;
+    for (uint32_t i = 0; tcp->slot && i < tcp->slot_capacity; i++)
+        if (tcp->slot[i])
+            stack_destroy_entry(stack, tcp->slot[i]);
+    while ((socket = LIST_FIRST(&tcp->free_sockets)) != NULL) {
+        LIST_REMOVE(socket, sibling);
+        memory_release(&stack->pool.memory, socket, sizeof(*socket));
+    }
+    tcp_table_close(stack);
+}
+
+void stack_destroy(struct stack *stack)
+{
+    if (!stack)
+        return;
+    struct memory memory = stack->pool.memory;
+    stack_destroy_tcp(stack);
+    neighbor_close(stack);
+    packet_queue_clear(&stack->out, &stack->pool);
+    packet_destroy(&stack->pool, stack->lent);
+    memory_release(&memory, stack->events, stack->event_capacity * sizeof(*stack->events));
+    pool_close(&stack->pool);
+    memory_release(&memory, stack, sizeof(*stack));
+}
+
+struct stack_settings *stack_settings(struct stack *stack) { return &stack->settings; }
+
+int stack_input(struct stack *stack, const struct frame *frame, uint64_t now_us)
+{
+    struct ethernet_header header;
+    const uint8_t *bytes = frame->piece[0].data;
+    size_t size = frame->piece[0].size;
+    stack_count(stack, STACK_COUNTER_FRAMES_IN);
+    if (frame->interface >= stack->interface_count)
+        return stack_drop(stack, STACK_COUNTER_ETH_IN_BAD_INTERFACE, 0, size, now_us);
+    if (ethernet_parse(bytes, size, &header) < 0)
+        return stack_drop(stack, STACK_COUNTER_ETH_IN_TRUNCATED, 0, size, now_us);
+    bytes += ETHERNET_HEADER_BYTES;
+    size -= ETHERNET_HEADER_BYTES;
+    switch (header.type) {
+    case ETHERTYPE_ARP:
+        return neighbor_input(stack, frame->interface, bytes, size, now_us);
+    case ETHERTYPE_IPV4:
+        return ip_input(stack, frame, bytes, size, mac_address_is_group(&header.destination),
+                        now_us);
+    default:
+        return stack_drop(stack, STACK_COUNTER_ETH_IN_UNKNOWN_TYPE, 0, frame->piece[0].size,
+                          now_us);
+    }
+}
+
+static struct neighbor *stack_neighbor_of(struct wheel_timer *timer)
+{
+    return (struct neighbor *)((char *)timer - offsetof(struct neighbor, timer));
+}
+
+static void stack_serve_timers(struct stack *stack, uint64_t now_us)
+{
+    struct wheel_timer *timer;
+    while ((timer = wheel_expire(&stack->neighbors.wheel, now_us)) != NULL)
+        neighbor_timer(stack, stack_neighbor_of(timer), now_us);
+    tcp_timer_expire(stack, now_us);
+}
+
+size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us)
+{
+    packet_destroy(&stack->pool, stack->lent);
+    stack->lent = NULL;
+    stack_serve_timers(stack, now_us);
+    struct packet *packet = packet_queue_pop(&stack->out);
+    if (packet) {
+        stack->lent = packet;
+        *frame = packet->frame;
+    } else if (!tcp_output(stack, frame, now_us)) {
+        return 0;
+    }
+    stack_count(stack, STACK_COUNTER_FRAMES_OUT);
+    return frame_size(frame);
+}
+
+uint64_t stack_deadline(const struct stack *stack)
+{
+    uint64_t neighbors = wheel_deadline(&stack->neighbors.wheel);
+    uint64_t tcp = tcp_timer_deadline(stack);
+    if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out))
+        return 0;
+    return neighbors < tcp ? neighbors : tcp;
+}

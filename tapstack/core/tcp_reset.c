@@ -1,0 +1,156 @@
+/* Segments that are sent outside any send buffer: resets, and what ICMP says about a connection. */
+#include "../wire/bytes.h"
+#include "state.h"
+
+enum {
+    CHALLENGE_SECONDS = 5, /* RFC 5961, 7: the limit's span */
+    PATH_MTU_LEAST = 552,  /* below it a forged "fragmentation needed" would only cost */
+};
+
+void tcp_reset_bare(struct stack *stack, const struct tcp_entry *entry, struct tcp_header *header,
+                    uint8_t ttl, uint8_t tos, uint64_t now_us)
+{
+    struct packet *packet = packet_create(&stack->pool, IP_PAYLOAD_OFFSET + TCP_HEADER_MAX);
+    if (!packet) {
+        stack_drop(stack, STACK_COUNTER_IP_OUT_DISCARDS, entry->id, 0, now_us);
+        return;
+    }
+    header->source_port = entry->local_port;
+    header->destination_port = entry->remote_port;
+    packet->frame.piece[0].size =
+        IP_PAYLOAD_OFFSET + tcp_write(header, packet->bytes + IP_PAYLOAD_OFFSET);
+    const struct ip_send send = {
+        .source_v4 = ip_address_to_v4(&entry->local_address),
+        .destination_v4 = ip_address_to_v4(&entry->remote_address),
+        .protocol = IPV4_PROTOCOL_TCP,
+        .ttl = ttl,
+        .tos = tos,
+        .dont_fragment = true,
+    };
+    stack_count(stack, STACK_COUNTER_TCP_OUT_SEGS);
+    if (ip_output(stack, &packet->frame, packet->bytes, &send, now_us) > 0)
+        stack_queue_packet(stack, packet);
+    else
+        packet_destroy(&stack->pool, packet);
+}
+
+void tcp_reset_answer(struct stack *stack, const struct tcp_segment *segment,
+                      enum stack_reason reason, uint64_t now_us)
+{
+    if (segment->flags & TCP_RST)
+        return;
+    struct tcp_entry entry = {
+        .local_address = segment->datagram->destination,
+        .remote_address = segment->datagram->source,
+        .local_port = segment->header.destination_port,
+        .remote_port = segment->header.source_port,
+    };
+    struct tcp_header header = {.flags = TCP_RST};
+    if (segment->flags & TCP_ACK) {
+        header.sequence = segment->header.acknowledgment;
+    } else {
+        header.flags |= TCP_ACK;
+        header.acknowledgment = segment->header.sequence + segment->length;
+    }
+    stack_count(stack, STACK_COUNTER_TCP_OUT_RSTS);
+    stack_event_add(stack, STACK_EVENT_RESET, 0, now_us, reason, header.sequence, 0, 0);
+    tcp_reset_bare(stack, &entry, &header, (uint8_t)stack->settings.ip_ttl, 0, now_us);
+}
+
+void tcp_reset_send(struct stack *stack, struct tcp_socket *socket, enum stack_reason reason,
+                    uint64_t now_us)
+{
+    enum tcp_state state = socket->entry.state;
+    if (state == TCP_CLOSED || state == TCP_LISTEN || state == TCP_SYN_SENT ||
+        state == TCP_TIME_WAIT)
+        return;
+    struct tcp_header header = {
+        .sequence = socket->snd.max,
+        .acknowledgment = socket->rcv.nxt,
+        .flags = TCP_RST | TCP_ACK,
+    };
+    stack_count(stack, STACK_COUNTER_TCP_OUT_RSTS);
+    stack_event_add(stack, STACK_EVENT_RESET, socket->entry.id, now_us, reason, header.sequence, 0,
+                    0);
+    tcp_reset_bare(stack, &socket->entry, &header, socket->options.ttl, socket->options.tos,
+                   now_us);
+}
+
+/* A counter a connection, so that nobody can measure one connection's challenges on another
+   (CVE-2016-5696 was a counter for all). */
+bool tcp_reset_may_challenge(struct stack *stack, uint16_t *sent, uint32_t *since_s,
+                             uint64_t now_us)
+{
+    uint32_t now_s = (uint32_t)(now_us / 1000000);
+    if (now_s - *since_s >= CHALLENGE_SECONDS) {
+        *since_s = now_s;
+        *sent = 0;
+    }
+    if (*sent >= stack->settings.tcp_challenge_ack_limit) {
+        stack_count(stack, STACK_COUNTER_TCP_ACK_SKIPPED_CHALLENGE);
+        return false;
+    }
+    (*sent)++;
+    stack_count(stack, STACK_COUNTER_TCP_CHALLENGE_ACK);
+    return true;
+}
+
+/* ---- ICMP ---- */
+
+/* Fragmentation needed (RFC 1191): segments get smaller, the lost one is sent again. Never larger,
+   never below a floor (RFC 5927, 7). */
+static void icmp_shrink_mtu(struct stack *stack, struct tcp_socket *socket, uint32_t mtu)
+{
+    if (mtu < PATH_MTU_LEAST)
+        mtu = PATH_MTU_LEAST;
+    if (mtu >= socket->pmtu)
+        return;
+    socket->pmtu = (uint16_t)mtu;
+    tcp_out_update_mss(stack, socket);
+    socket->snd.nxt = socket->snd.una;
+    socket->timed_at = 0;
+    tcp_socket_want_output(stack, socket);
+}
+
+/* RFC 9293 3.9.2.2, RFC 5461, RFC 5927: an unreachable destination ends an attempt to connect; a
+   standing connection only remembers it (MUST-56). */
+static void icmp_apply(struct stack *stack, struct tcp_socket *socket,
+                       const struct icmp_header *icmp, uint64_t now_us)
+{
+    bool unreachable = icmp->type == ICMP_DESTINATION_UNREACHABLE;
+    bool hard = unreachable && (icmp->code == ICMP_CODE_PROTOCOL_UNREACHABLE ||
+                                icmp->code == ICMP_CODE_PORT_UNREACHABLE);
+    if (unreachable && icmp->code == ICMP_CODE_FRAGMENTATION_NEEDED) {
+        icmp_shrink_mtu(stack, socket, icmp->rest & 0xffff);
+        return;
+    }
+    if (hard && (socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED)) {
+        stack_count(stack, STACK_COUNTER_TCP_ATTEMPT_FAILS);
+        tcp_socket_end(stack, socket, STACK_REFUSED, now_us);
+        return;
+    }
+    socket->soft_type = icmp->type;
+    socket->soft_code = icmp->code;
+    stack_event_add(stack, STACK_EVENT_SOFT_ERROR, socket->entry.id, now_us, icmp->type, icmp->code,
+                    0, 0);
+    tcp_socket_signal(stack, socket, STACK_READY_SOFT_ERROR);
+}
+
+void tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
+                    const struct icmp_header *icmp, const struct ipv4_header *quoted,
+                    const uint8_t *quoted_tcp, uint64_t now_us)
+{
+    struct ip_address local = ip_address_from_v4(quoted->source_v4);
+    struct ip_address remote = ip_address_from_v4(quoted->destination_v4);
+    uint32_t sequence = bytes_get32(quoted_tcp + 4);
+    struct tcp_entry *entry = tcp_table_find(stack, &local, bytes_get16(quoted_tcp), &remote,
+                                             bytes_get16(quoted_tcp + 2));
+    struct tcp_socket *socket = entry && !entry->compact ? (struct tcp_socket *)entry : NULL;
+    /* RFC 5927, 4.1: only what quotes something in flight can have met its fate. */
+    if (!socket || !seq_ge(sequence, socket->snd.una) || !seq_lt(sequence, socket->snd.max)) {
+        stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, entry ? entry->id : 0,
+                   datagram->frame->piece[0].size, now_us);
+        return;
+    }
+    icmp_apply(stack, socket, icmp, now_us);
+}
