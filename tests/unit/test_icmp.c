@@ -1,0 +1,408 @@
+/* ICMP and UDP: echo to the last byte, errors within their limits, nothing answered that must not
+   be (stages S23 and S24). */
+#include "net_harness.h"
+
+#include "../../tapstack/wire/udp.h"
+
+static uint8_t bytes[FRAME_BYTES_MAX];
+static uint8_t body[65536];
+
+static const uint8_t *payload;
+static size_t payload_bytes;
+
+static void test_s23_echo_of_every_size(void **state)
+{
+    static const size_t sizes[] = {0,    1,    7,    8,    55,    56,    57,   100,
+                                   1471, 1472, 1473, 9000, 20001, 65506, 65507};
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = (uint8_t)(i * 31 + i / 251);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t size =
+            make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 0x12345678, body, sizes[i], PEER_V4, OUR_V4);
+        struct icmp_header icmp;
+        assert_int_equal(net_give(bytes, size), 0);
+        assert_true(net_pull());
+        struct ipv4_header ip = out_ip(&payload, &payload_bytes);
+        assert_int_equal(icmp_parse(payload, payload_bytes, &icmp), 0);
+        assert_int_equal(icmp.type, ICMP_ECHO_REPLY);
+        assert_int_equal(icmp.code, 0);
+        assert_int_equal(icmp.rest, 0x12345678);
+        assert_int_equal(payload_bytes, ICMP_HEADER_BYTES + sizes[i]);
+        assert_memory_equal(payload + ICMP_HEADER_BYTES, body, sizes[i]);
+        assert_int_equal(ip.source_v4, OUR_V4);
+        assert_int_equal(ip.destination_v4, PEER_V4);
+        assert_int_equal(ip.ttl, 64);
+        assert_memory_equal(out_bytes, peer_mac.octets, 6);
+        assert_false(net_pull());
+    }
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_ECHO_REPS), sizeof sizes / sizeof sizes[0]);
+    net_close();
+}
+
+/* Bytes behind the total length are not the datagram's: they are never sent back. */
+static void test_padding_is_not_echoed(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "ab", 2, PEER_V4, OUR_V4);
+    memset(bytes + size, 0xee, 100);
+    assert_int_equal(net_give(bytes, size + 100), 0);
+    assert_true(net_pull());
+    assert_int_equal(out_size, size);
+    net_close();
+}
+
+static void test_ttl_follows_its_setting(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    stack_settings(net)->ip_ttl = 7;
+    give_echo(PEER_V4, OUR_V4);
+    assert_true(net_pull());
+    assert_int_equal(out_ip(&payload, &payload_bytes).ttl, 7);
+    net_close();
+}
+
+static void test_echo_to_a_group_is_ignored(void **state)
+{
+    static const uint32_t groups[] = {0xffffffff, 0x0a4d00ff, 0xe0000001};
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(give_echo(PEER_V4, groups[i]), -1);
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "", 0, PEER_V4, OUR_V4);
+    memset(bytes, 0xff, 6); /* our address in a broadcast frame */
+    assert_int_equal(net_give(bytes, size), -1);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_IGNORED), 4);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_ECHOS), 4);
+    assert_int_equal(net_drain(), 0);
+    net_close();
+}
+
+static void test_types_that_get_no_answer(void **state)
+{
+    static const struct {
+        uint8_t type;
+        enum stack_counter counter;
+    } rows[] = {
+        {ICMP_ECHO_REPLY, STACK_COUNTER_ICMP_IN_IGNORED},
+        {ICMP_SOURCE_QUENCH, STACK_COUNTER_ICMP_IN_SRC_QUENCHS},
+        {ICMP_REDIRECT, STACK_COUNTER_ICMP_IN_IGNORED},
+        {9, STACK_COUNTER_ICMP_IN_IGNORED},  /* router advertisement */
+        {10, STACK_COUNTER_ICMP_IN_IGNORED}, /* router solicitation */
+        {13, STACK_COUNTER_ICMP_IN_IGNORED}, /* timestamp */
+        {14, STACK_COUNTER_ICMP_IN_IGNORED},
+        {15, STACK_COUNTER_ICMP_IN_IGNORED}, /* information */
+        {17, STACK_COUNTER_ICMP_IN_IGNORED}, /* address mask */
+        {18, STACK_COUNTER_ICMP_IN_IGNORED},
+        {40, STACK_COUNTER_ICMP_IN_IGNORED},
+        {255, STACK_COUNTER_ICMP_IN_IGNORED},
+    };
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t before = counter(rows[i].counter);
+        size_t size = make_icmp(bytes, rows[i].type, 0, 0, "abcdefghijklmnop", 16, PEER_V4, OUR_V4);
+        assert_int_equal(net_give(bytes, size), -1);
+        assert_int_equal(counter(rows[i].counter), before + 1);
+        assert_int_equal(net_drain(), 0);
+    }
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_MSGS), sizeof rows / sizeof rows[0]);
+    net_close();
+}
+
+static void test_malformed_messages(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t size = 0; size < ICMP_HEADER_BYTES; size++) {
+        make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 0, "", 0, PEER_V4, OUR_V4);
+        size_t frame = head_datagram(bytes, IPV4_PROTOCOL_ICMP, PEER_V4, OUR_V4, size);
+        assert_int_equal(net_give(bytes, frame), -1);
+    }
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_ERRORS), ICMP_HEADER_BYTES);
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 0, "abcd", 4, PEER_V4, OUR_V4);
+    bytes[size - 1] ^= 1;
+    /* no device sums ICMP: what its flags say does not matter */
+    assert_int_equal(net_give_flags(bytes, size, FRAME_CHECKSUM_VALID), -1);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_CSUM_ERRORS), 1);
+    assert_int_equal(net_drain(), 0);
+    net_close();
+}
+
+/* ---- errors received ---- */
+
+/* Makes an error that quotes the first quote_bytes of a datagram from source. */
+static size_t make_error(uint8_t type, uint8_t protocol, uint32_t source, size_t quote_bytes)
+{
+    uint8_t quoted[IP_PAYLOAD_OFFSET + 40] = {0};
+    head_datagram(quoted, protocol, source, PEER_V4, 40);
+    return make_icmp(bytes, type, 1, 0, quoted + ETHERNET_HEADER_BYTES, quote_bytes, PEER_V4,
+                     OUR_V4);
+}
+
+static void test_errors_with_a_cut_quote_are_dropped(void **state)
+{
+    static const uint8_t types[] = {ICMP_DESTINATION_UNREACHABLE, ICMP_TIME_EXCEEDED,
+                                    ICMP_PARAMETER_PROBLEM};
+    (void)state;
+    net_open(NULL);
+    for (size_t t = 0; t < sizeof types; t++) {
+        for (size_t quote = 0; quote < IPV4_HEADER_BYTES + 8; quote++) {
+            size_t size = make_error(types[t], IPV4_PROTOCOL_TCP, OUR_V4, quote);
+            assert_int_equal(net_give(bytes, size), -1);
+        }
+    }
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_ERRORS), 3 * (IPV4_HEADER_BYTES + 8));
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_DEST_UNREACHS), IPV4_HEADER_BYTES + 8);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_TIME_EXCDS), IPV4_HEADER_BYTES + 8);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_PARM_PROBS), IPV4_HEADER_BYTES + 8);
+    assert_int_equal(net_drain(), 0);
+    net_close();
+}
+
+static void test_errors_that_quote_nothing_of_ours(void **state)
+{
+    enum { QUOTE = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES + ICMP_HEADER_BYTES };
+    static const struct {
+        const char *name;
+        uint8_t protocol;
+        uint32_t source;
+        int at; /* byte of the quoted header to set, or -1 */
+        uint8_t value;
+        enum stack_counter counter;
+    } rows[] = {
+        {"sent by another", IPV4_PROTOCOL_TCP, PEER_V4, -1, 0, STACK_COUNTER_ICMP_IN_ERRORS},
+        {"version 6", IPV4_PROTOCOL_TCP, OUR_V4, 0, 0x65, STACK_COUNTER_ICMP_IN_ERRORS},
+        {"header length 16", IPV4_PROTOCOL_TCP, OUR_V4, 0, 0x44, STACK_COUNTER_ICMP_IN_ERRORS},
+        {"header length 60", IPV4_PROTOCOL_TCP, OUR_V4, 0, 0x4f, STACK_COUNTER_ICMP_IN_ERRORS},
+        {"a later fragment", IPV4_PROTOCOL_TCP, OUR_V4, 7, 1, STACK_COUNTER_ICMP_IN_ERRORS},
+        {"UDP", IPV4_PROTOCOL_UDP, OUR_V4, -1, 0, STACK_COUNTER_ICMP_IN_IGNORED},
+        {"an echo reply", IPV4_PROTOCOL_ICMP, OUR_V4, -1, 0, STACK_COUNTER_ICMP_IN_IGNORED},
+    };
+    (void)state;
+    net_open(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t size = make_error(ICMP_DESTINATION_UNREACHABLE, rows[i].protocol, rows[i].source,
+                                 IPV4_HEADER_BYTES + 8);
+        struct icmp_header icmp = {ICMP_DESTINATION_UNREACHABLE, 1, 0};
+        uint64_t before = counter(rows[i].counter);
+        if (rows[i].at >= 0)
+            bytes[QUOTE + rows[i].at] = rows[i].value;
+        icmp_write(&icmp, bytes + IP_PAYLOAD_OFFSET, IPV4_HEADER_BYTES + 8);
+        if (net_give(bytes, size) != -1 || counter(rows[i].counter) != before + 1 ||
+            net_drain() != 0)
+            fail_msg("not dropped as it should be: %s", rows[i].name);
+    }
+    net_close();
+}
+
+static void test_error_about_tcp_is_taken(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    size_t size =
+        make_error(ICMP_DESTINATION_UNREACHABLE, IPV4_PROTOCOL_TCP, OUR_V4, IPV4_HEADER_BYTES + 8);
+    net_give(bytes, size);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_DEST_UNREACHS), 1);
+    assert_int_equal(net_drain(), 0);
+    net_close();
+}
+
+/* ---- errors sent ---- */
+
+/* Makes a UDP datagram to a port where nobody is. */
+static size_t make_udp(size_t data_bytes, uint32_t destination)
+{
+    uint8_t *udp = bytes + IP_PAYLOAD_OFFSET;
+    struct ip_address from = ip_address_from_v4(PEER_V4), to = ip_address_from_v4(destination);
+    size_t size = UDP_HEADER_BYTES + data_bytes;
+    bytes_put16(udp, 5000);
+    bytes_put16(udp + 2, 53);
+    bytes_put16(udp + 4, (uint16_t)size);
+    bytes_put16(udp + 6, 0);
+    for (size_t i = 0; i < data_bytes; i++)
+        udp[UDP_HEADER_BYTES + i] = (uint8_t)i;
+    uint32_t sum = checksum_add_pseudo(0, &from, &to, IPV4_PROTOCOL_UDP, size);
+    bytes_put16(udp + 6, checksum_finish(checksum_add(sum, udp, size)));
+    return head_datagram(bytes, IPV4_PROTOCOL_UDP, PEER_V4, destination, size);
+}
+
+static void test_s24_udp_without_a_socket_is_unreachable(void **state)
+{
+    static const size_t sizes[] = {0, 1, 100, 519, 520, 521, 1472};
+    struct icmp_header icmp;
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t size = make_udp(sizes[i], OUR_V4);
+        assert_int_equal(net_give(bytes, size), -1);
+        assert_true(net_pull());
+        struct ipv4_header ip = out_ip(&payload, &payload_bytes);
+        assert_int_equal(icmp_parse(payload, payload_bytes, &icmp), 0);
+        assert_int_equal(icmp.type, ICMP_DESTINATION_UNREACHABLE);
+        assert_int_equal(icmp.code, ICMP_CODE_PORT_UNREACHABLE);
+        assert_int_equal(icmp.rest, 0);
+        assert_int_equal(ip.source_v4, OUR_V4);
+        assert_in_range(ip.total_bytes, 0, 576);
+        size_t quoted = size - ETHERNET_HEADER_BYTES < 548 ? size - ETHERNET_HEADER_BYTES : 548;
+        assert_int_equal(payload_bytes, ICMP_HEADER_BYTES + quoted);
+        assert_memory_equal(payload + ICMP_HEADER_BYTES, bytes + ETHERNET_HEADER_BYTES, quoted);
+    }
+    assert_int_equal(counter(STACK_COUNTER_UDP_NO_PORTS), sizeof sizes / sizeof sizes[0]);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_DEST_UNREACHS), sizeof sizes / sizeof sizes[0]);
+    net_close();
+}
+
+static void test_udp_that_is_malformed(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t field, payload;
+        int checksum; /* -1: as it is, 0: none, 1: wrong */
+        uint8_t flags;
+        enum stack_counter counter;
+    } rows[] = {
+        {"7 bytes", 8, 7, -1, 0, STACK_COUNTER_UDP_IN_ERRORS},
+        {"no byte", 8, 0, -1, 0, STACK_COUNTER_UDP_IN_ERRORS},
+        {"length 0", 0, 18, -1, 0, STACK_COUNTER_UDP_IN_ERRORS},
+        {"length 7", 7, 18, -1, 0, STACK_COUNTER_UDP_IN_ERRORS},
+        {"length beyond the datagram", 19, 18, -1, 0, STACK_COUNTER_UDP_IN_ERRORS},
+        {"length 65535", 65535, 18, -1, 0, STACK_COUNTER_UDP_IN_ERRORS},
+        {"wrong sum", 18, 18, 1, 0, STACK_COUNTER_UDP_IN_CSUM_ERRORS},
+        {"no sum is fine", 18, 18, 0, 0, STACK_COUNTER_UDP_NO_PORTS},
+        {"shorter than the datagram is fine", 12, 18, 0, 0, STACK_COUNTER_UDP_NO_PORTS},
+        {"left undone by the sender", 18, 18, 1, FRAME_CHECKSUM_PARTIAL,
+         STACK_COUNTER_UDP_NO_PORTS},
+        {"verified by the device", 18, 18, 1, FRAME_CHECKSUM_VALID, STACK_COUNTER_UDP_NO_PORTS},
+    };
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t *udp = bytes + IP_PAYLOAD_OFFSET;
+        uint64_t before = counter(rows[i].counter);
+        make_udp(10, OUR_V4);
+        bytes_put16(udp + 4, (uint16_t)rows[i].field);
+        if (rows[i].checksum == 0)
+            bytes_put16(udp + 6, 0);
+        else if (rows[i].checksum == 1)
+            udp[6] ^= 0x55;
+        size_t size = head_datagram(bytes, IPV4_PROTOCOL_UDP, PEER_V4, OUR_V4, rows[i].payload);
+        unsigned answers = rows[i].counter == STACK_COUNTER_UDP_NO_PORTS;
+        if (net_give_flags(bytes, size, rows[i].flags) != -1 ||
+            counter(rows[i].counter) != before + 1 || net_drain() != answers)
+            fail_msg("not as it should be: %s", rows[i].name);
+    }
+    net_close();
+}
+
+static void test_no_error_to_groups(void **state)
+{
+    static const uint32_t groups[] = {0xffffffff, 0x0a4d00ff, 0xe0000001};
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(net_give(bytes, make_udp(4, groups[i])), -1);
+    size_t size = make_udp(4, OUR_V4);
+    memset(bytes, 0xff, 6);
+    assert_int_equal(net_give(bytes, size), -1);
+    assert_int_equal(net_give(bytes, head_datagram(bytes, 99, PEER_V4, 0xffffffff, 20)), -1);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(counter(STACK_COUNTER_UDP_NO_PORTS), 4);
+    net_close();
+}
+
+/* Errors sent for so many datagrams that come at this instant. */
+static unsigned errors_for(unsigned datagrams)
+{
+    unsigned errors = 0;
+    for (unsigned i = 0; i < datagrams; i++) {
+        net_give(bytes, make_udp(4, OUR_V4));
+        errors += net_drain();
+    }
+    return errors;
+}
+
+static void rate_100(struct stack_config *config) { config->settings.icmp_error_rate = 100; }
+static void rate_0(struct stack_config *config) { config->settings.icmp_error_rate = 0; }
+
+static void test_errors_are_limited(void **state)
+{
+    (void)state;
+    net_open(rate_100);
+    learn_peer();
+    unsigned first = errors_for(1000);
+    assert_in_range(first, 60, 100);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_RATE_LIMIT), 1000 - first);
+    assert_int_equal(errors_for(10), 0);
+    net_now += 100000; /* a tenth of the second's worth comes back */
+    assert_in_range(errors_for(100), 6, 10);
+    net_now += UINT64_C(3600000000); /* never more than a second's */
+    learn_peer();
+    assert_in_range(errors_for(1000), 60, 100);
+    net_close();
+}
+
+static void test_rate_0_sends_none(void **state)
+{
+    (void)state;
+    net_open(rate_0);
+    learn_peer();
+    assert_int_equal(errors_for(10), 0);
+    net_now += 10000000;
+    assert_int_equal(errors_for(10), 0);
+    assert_int_equal(counter(STACK_COUNTER_UDP_NO_PORTS), 20);
+    net_close();
+}
+
+/* The Identification of what we send to one host tells nothing of what we send to others. */
+static void test_identification_is_no_counter(void **state)
+{
+    uint16_t last = 0;
+    unsigned near = 0;
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (int i = 0; i < 100; i++) {
+        give_echo(PEER_V4, OUR_V4);
+        assert_true(net_pull());
+        uint16_t identification = out_ip(&payload, &payload_bytes).identification;
+        near += (uint16_t)(identification - last) < 256;
+        last = identification;
+    }
+    assert_in_range(near, 0, 5);
+    net_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_s23_echo_of_every_size),
+        cmocka_unit_test(test_padding_is_not_echoed),
+        cmocka_unit_test(test_ttl_follows_its_setting),
+        cmocka_unit_test(test_echo_to_a_group_is_ignored),
+        cmocka_unit_test(test_types_that_get_no_answer),
+        cmocka_unit_test(test_malformed_messages),
+        cmocka_unit_test(test_errors_with_a_cut_quote_are_dropped),
+        cmocka_unit_test(test_errors_that_quote_nothing_of_ours),
+        cmocka_unit_test(test_error_about_tcp_is_taken),
+        cmocka_unit_test(test_s24_udp_without_a_socket_is_unreachable),
+        cmocka_unit_test(test_udp_that_is_malformed),
+        cmocka_unit_test(test_no_error_to_groups),
+        cmocka_unit_test(test_errors_are_limited),
+        cmocka_unit_test(test_rate_0_sends_none),
+        cmocka_unit_test(test_identification_is_no_counter),
+    };
+    return cmocka_run_group_tests_name("icmp", tests, NULL, NULL);
+}
