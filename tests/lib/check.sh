@@ -6,6 +6,7 @@
 #   unit  cmocka programs, BUILD/unit/test_*
 #   sim   two stacks over a hostile simulated link, BUILD/sim/*
 #   e2e   programs on a TAP device against the kernel's TCP, tests/e2e (root and /dev/net/tun)
+# LONG=1 adds the ones that take minutes: 1 GiB through a bad cable, 100,000 connections.
 # A test that is not permitted here is skipped by name, with the reason. Ends with 0 when nothing failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -14,7 +15,8 @@ cd "$(dirname "$0")/../.." || exit 2
 BUILD=${1:-build/plain}
 SUITES=${SUITES:-lint unit sim e2e}
 TESTS=${TESTS:-*}
-file_timeout_seconds=${FILE_TIMEOUT:-150}
+file_timeout_seconds=150
+[ -z "${LONG:-}" ] || file_timeout_seconds=1800
 export BUILD
 scratch=$(mktemp -d /tmp/tapstack-check.XXXXXX) || exit 2
 trap 'rm -rf "$scratch"' EXIT
