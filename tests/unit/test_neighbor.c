@@ -1,6 +1,8 @@
 /* The neighbor cache: its states in exact virtual time, what it learns and refuses, its bounds. */
 #include "net_harness.h"
 
+#include "../../tapstack/core/neighbor.h"
+
 enum { SECOND = 1000000 };
 static const struct mac_address other_mac = {{2, 0, 0, 0, 0, 9}};
 
@@ -141,6 +143,48 @@ static void test_reachable_stale_delay_probe_reachable(void **state)
     give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
     expect_state(PEER_V4, NEIGHBOR_REACHABLE);
     assert_int_equal(neighbor_of(PEER_V4).confirmed_us, 0);
+    net_close();
+}
+
+/* Progress of TCP proves a neighbor without a packet of ARP (RFC 4861, 7.3.1). */
+static void test_confirmation_keeps_reachable(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    expect_state(PEER_V4, NEIGHBOR_NONE); /* makes no entry */
+    make_reachable();
+    net_wait(20 * SECOND);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    assert_int_equal(neighbor_of(PEER_V4).confirmed_us, 0);
+    net_wait(30 * SECOND - 1);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    net_wait(1);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    net_wait(30 * SECOND);
+    give_echo(PEER_V4, OUR_V4);
+    assert_int_equal(net_wait(1 * SECOND), 1);
+    expect_state(PEER_V4, NEIGHBOR_DELAY);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    assert_int_equal(net_wait(20 * SECOND), 0); /* no probe is sent */
+    net_close();
+}
+
+static void test_failed_and_unresolved_are_not_confirmed(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    give_echo(PEER_V4, OUR_V4);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    net_wait(3 * SECOND);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    expect_state(PEER_V4, NEIGHBOR_FAILED);
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4); /* late, but now we know */
+    expect_state(PEER_V4, NEIGHBOR_STALE);
     net_close();
 }
 
@@ -415,6 +459,8 @@ int main(void)
         cmocka_unit_test(test_unknown_neighbor_is_asked_and_frames_wait),
         cmocka_unit_test(test_no_answer_fails_after_three_requests),
         cmocka_unit_test(test_reachable_stale_delay_probe_reachable),
+        cmocka_unit_test(test_confirmation_keeps_reachable),
+        cmocka_unit_test(test_failed_and_unresolved_are_not_confirmed),
         cmocka_unit_test(test_probe_fails_after_three_unicast_requests),
         cmocka_unit_test(test_requests_do_not_prove_reachability_but_update_the_mac),
         cmocka_unit_test(test_request_of_a_neighbor_we_ask_for_releases_its_frames),
