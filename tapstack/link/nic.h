@@ -12,19 +12,20 @@
 #include "../wire/address.h"
 #include "../wire/frame.h"
 
-/* Every counter of the card, written once: NIC_COUNTER(field, name as ethtool and ip say it, what). */
-#define NIC_COUNTERS(NIC_COUNTER)                                                              \
-    NIC_COUNTER(rx_packets, "rx_packets", "frames taken from the ring and found good")        \
-    NIC_COUNTER(rx_bytes, "rx_bytes", "their bytes, without FCS")                              \
-    NIC_COUNTER(rx_missed, "rx_missed_errors", "frames lost because the receive ring was full") \
-    NIC_COUNTER(rx_crc_errors, "rx_crc_errors", "frames discarded: frame check sequence wrong") \
-    NIC_COUNTER(rx_length_errors, "rx_length_errors", "frames discarded: too short, or too long") \
-    NIC_COUNTER(rx_filtered, "rx_filtered", "frames discarded: addressed to another card")    \
-    NIC_COUNTER(rx_unknown_type, "rx_unknown_type", "frames discarded: EtherType nobody handles") \
-    NIC_COUNTER(rx_multicast, "multicast", "good frames to a group address")                  \
-    NIC_COUNTER(interrupts, "interrupts", "times the ring went from empty to not empty")      \
-    NIC_COUNTER(tx_packets, "tx_packets", "frames sent")                                      \
-    NIC_COUNTER(tx_bytes, "tx_bytes", "their bytes, without FCS")                              \
+/* Every counter of the card, written once: NIC_COUNTER(field, name as ethtool and ip say it, what).
+ */
+#define NIC_COUNTERS(NIC_COUNTER)                                                                  \
+    NIC_COUNTER(rx_packets, "rx_packets", "frames taken from the ring and found good")             \
+    NIC_COUNTER(rx_bytes, "rx_bytes", "their bytes, without FCS")                                  \
+    NIC_COUNTER(rx_missed, "rx_missed_errors", "frames lost because the receive ring was full")    \
+    NIC_COUNTER(rx_crc_errors, "rx_crc_errors", "frames discarded: frame check sequence wrong")    \
+    NIC_COUNTER(rx_length_errors, "rx_length_errors", "frames discarded: too short, or too long")  \
+    NIC_COUNTER(rx_filtered, "rx_filtered", "frames discarded: addressed to another card")         \
+    NIC_COUNTER(rx_unknown_type, "rx_unknown_type", "frames discarded: EtherType nobody handles")  \
+    NIC_COUNTER(rx_multicast, "multicast", "good frames to a group address")                       \
+    NIC_COUNTER(interrupts, "interrupts", "times the ring went from empty to not empty")           \
+    NIC_COUNTER(tx_packets, "tx_packets", "frames sent")                                           \
+    NIC_COUNTER(tx_bytes, "tx_bytes", "their bytes, without FCS")                                  \
     NIC_COUNTER(tx_errors, "tx_errors", "frames the device refused")
 
 struct nic_counters {
@@ -39,12 +40,12 @@ struct nic_slot {
 
 struct nic {
     struct mac_address mac;
-    bool promiscuous;  /* accept frames for others too */
-    bool carries_fcs;  /* the last four bytes of every frame are its FCS: verified, stripped */
+    bool promiscuous; /* accept frames for others too */
+    bool carries_fcs; /* the last four bytes of every frame are its FCS: verified, stripped */
     struct nic_counters counters;
-    uint8_t *memory;   /* slots * slot_bytes, the caller's */
+    uint8_t *memory;        /* slots * slot_bytes, the caller's */
     struct nic_slot *slots; /* the caller's */
-    uint32_t slot_count; /* a power of two */
+    uint32_t slot_count;    /* a power of two */
     uint32_t slot_bytes;
     uint32_t head; /* next to poll */
     uint32_t tail; /* next to fill */

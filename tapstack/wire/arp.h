@@ -14,8 +14,8 @@ enum {
 };
 
 enum arp_error {
-    ARP_TRUNCATED = -1,   /* fewer than 28 bytes */
-    ARP_BAD_FORMAT = -2,  /* not Ethernet/IPv4, or address lengths other than 6 and 4 */
+    ARP_TRUNCATED = -1,     /* fewer than 28 bytes */
+    ARP_BAD_FORMAT = -2,    /* not Ethernet/IPv4, or address lengths other than 6 and 4 */
     ARP_BAD_OPERATION = -3, /* neither request nor reply */
 };
 

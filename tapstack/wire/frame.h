@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    FRAME_PIECES_MAX = 3,       /* headers, and two pieces of a send buffer that wraps */
+    FRAME_PIECES_MAX = 3,                /* headers, and two pieces of a send buffer that wraps */
     FRAME_HEADER_MAX = 14 + 4 + 60 + 60, /* Ethernet, VLAN tag, IPv4 and TCP with all options */
     FRAME_BYTES_MAX = 14 + 4 + 65535,
 };

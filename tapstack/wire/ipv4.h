@@ -17,8 +17,8 @@ enum {
 };
 
 enum ipv4_error {
-    IPV4_TRUNCATED = -1,       /* fewer bytes than a header, or than the total length says */
-    IPV4_BAD_VERSION = -2,     /* not 4 */
+    IPV4_TRUNCATED = -1,         /* fewer bytes than a header, or than the total length says */
+    IPV4_BAD_VERSION = -2,       /* not 4 */
     IPV4_BAD_HEADER_LENGTH = -3, /* IHL below 5, or beyond the total length */
     IPV4_BAD_CHECKSUM = -4,
 };

@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 enum {
-    PCAPNG_BLOCK_OVERHEAD = 512, /* a packet block needs its bytes, its comment and no more than this */
+    PCAPNG_BLOCK_OVERHEAD =
+        512, /* a packet block needs its bytes, its comment and no more than this */
     PCAPNG_INBOUND = 1,
     PCAPNG_OUTBOUND = 2,
 };

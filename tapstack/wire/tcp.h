@@ -12,7 +12,7 @@ enum {
     TCP_HEADER_BYTES = 20, /* without options */
     TCP_HEADER_MAX = 60,
     TCP_SACK_BLOCKS_MAX = 4,
-    TCP_MSS_DEFAULT = 536, /* assumed without the option: RFC 9293 3.7.1, MUST-15 */
+    TCP_MSS_DEFAULT = 536,     /* assumed without the option: RFC 9293 3.7.1, MUST-15 */
     TCP_WINDOW_SCALE_MAX = 14, /* RFC 7323, 2.3 */
 };
 
@@ -28,7 +28,7 @@ enum tcp_flags {
 };
 
 enum tcp_error {
-    TCP_TRUNCATED = -1,      /* fewer than 20 bytes */
+    TCP_TRUNCATED = -1,       /* fewer than 20 bytes */
     TCP_BAD_DATA_OFFSET = -2, /* below 5, or beyond the segment */
     TCP_BAD_CHECKSUM = -3,
 };

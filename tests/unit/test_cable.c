@@ -277,6 +277,24 @@ static void delay_and_jitter_keep_their_bounds(void **state)
     cable_destroy(cable);
 }
 
+/* The second copy of a frame has a way of its own. */
+static void copies_are_late_each_in_its_way(void **state)
+{
+    struct cable *cable = open_cable(
+        (struct cable_settings){.duplicate_ppm = 1000000, .delay_us = 500, .jitter_us = 500}, 12);
+    unsigned alike = 0;
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        send_number(cable, 0, 0);
+        uint64_t first = cable_deadline(cable);
+        assert_int_equal(receive_number(cable, first), 0);
+        alike += cable_deadline(cable) == first;
+        assert_int_equal(receive_number(cable, cable_deadline(cable)), 0);
+    }
+    assert_in_range(alike, 0, 10); /* one in 1001 by chance */
+    cable_destroy(cable);
+}
+
 static void jitter_above_the_delay_never_goes_back_in_time(void **state)
 {
     struct cable *cable = open_cable((struct cable_settings){.delay_us = 10, .jitter_us = 100}, 1);
@@ -350,6 +368,7 @@ static void rate_is_exact_below_a_microsecond(void **state)
     (void)state;
     for (uint32_t i = 0; i < MANY; i++)
         assert_int_equal(send_number(cable, i, 0), 0);
+    assert_int_equal(cable_deadline(cable), 1); /* not before it has wholly arrived */
     for (uint32_t i = 0; i < MANY; i++) {
         last = cable_deadline(cable);
         assert_int_equal(receive_number(cable, last), i);
@@ -434,6 +453,7 @@ int main(void)
         CABLE_TEST(corruption_flips_one_bit_somewhere),
         CABLE_TEST(fcs_stands_before_the_damage),
         CABLE_TEST(delay_and_jitter_keep_their_bounds),
+        CABLE_TEST(copies_are_late_each_in_its_way),
         CABLE_TEST(jitter_above_the_delay_never_goes_back_in_time),
         CABLE_TEST(reordered_frames_skip_the_delay),
         CABLE_TEST(reordered_frames_are_held_where_there_is_no_delay),
