@@ -49,6 +49,7 @@ struct device {
     struct daemon *daemon;
     struct tap tap;
     struct loop_watch watch;
+    bool gone;     /* the TAP was removed: the loop ends with this turn */
     bool full;     /* the TAP takes no more until it is writable again */
     unsigned lone; /* wake-ups in a row that brought one frame each */
     struct nic nic;
@@ -65,6 +66,9 @@ struct device {
 
 static void device_gone(struct device *device)
 {
+    if (device->gone)
+        return;
+    device->gone = true;
     log_error("device %s is gone", device->tap.name);
     loop_remove(&device->daemon->loop, &device->watch);
     device->daemon->loop.stop = true;

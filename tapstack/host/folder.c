@@ -76,13 +76,15 @@ int folder_give(int folder, const char *dir, const char *user, char *error)
     const struct passwd *entry = getpwnam(user);
     if (!entry)
         return folder_fail(error, dir, "its user does not exist");
-    if (fchown(folder, entry->pw_uid, entry->pw_gid) < 0)
-        return folder_fail(error, dir, strerror(errno));
-    for (unsigned i = 0; i < FOLDER_SOCKETS; i++)
-        if (fchownat(folder, folder_sockets[i], entry->pw_uid, entry->pw_gid, AT_SYMLINK_NOFOLLOW) <
-            0)
-            return folder_fail(error, dir, strerror(errno));
-    return 0;
+    int result = fchown(folder, entry->pw_uid, entry->pw_gid);
+    for (unsigned i = 0; i < FOLDER_SOCKETS && result == 0; i++)
+        result =
+            fchownat(folder, folder_sockets[i], entry->pw_uid, entry->pw_gid, AT_SYMLINK_NOFOLLOW);
+    if (result == 0)
+        return 0;
+    snprintf(error, FOLDER_ERROR_MAX, "folder %s: cannot give it to user %s: %s", dir, user,
+             strerror(errno));
+    return -1;
 }
 
 void folder_close(int folder, const char *dir)

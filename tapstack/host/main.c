@@ -412,13 +412,20 @@ static void program_create_stack(struct daemon *daemon)
         die("cannot add the default route: %s", stack_error_text(result));
 }
 
+/* Once there are sockets to leave behind. */
+static void program_give_up(const struct program *program, const char *why)
+{
+    folder_close(program->folder, program->daemon.config.dir);
+    die("%s", why);
+}
+
 static void program_drop_privileges(const struct program *program)
 {
     const struct config *config = &program->daemon.config;
     char error[MAIN_ERROR_MAX];
     if (folder_give(program->folder, config->dir, config->user, error) < 0 ||
         privilege_drop(config->user, error) < 0 || privilege_confine(error) < 0)
-        die("%s", error);
+        program_give_up(program, error);
 }
 
 static void program_announce(const struct daemon *daemon)
@@ -459,7 +466,7 @@ static void program_start(struct program *program)
     daemon->control = control_server_create(daemon, daemon->config.dir);
     daemon->api = api_server_create(daemon, daemon->config.dir);
     if (!daemon->capture || !daemon->control || !daemon->api)
-        die("cannot serve in %s", daemon->config.dir);
+        program_give_up(program, "no servers");
     program_drop_privileges(program);
     program_announce(daemon);
 }

@@ -45,7 +45,8 @@ static int privilege_become(const char *user, char *error)
                                  CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
     if (result == 0)
         return 0;
-    snprintf(error, PRIVILEGE_ERROR_MAX, "cannot become user %s (capng_change_id: %d, %s)", user,
+    snprintf(error, PRIVILEGE_ERROR_MAX,
+             "cannot become user %s (capng_change_id: %d, %s); user = \"\" stays root", user,
              result, strerror(errno));
     return -1;
 }
