@@ -316,7 +316,7 @@ static void help_print(FILE *out, const struct command *command)
     const char *json = strstr(command->arguments, "[json]"); /* said once, below the list */
     int length = (int)(json ? json - command->arguments : (long)strlen(command->arguments));
     int used = fprintf(out, "%s %.*s", command->words, length, command->arguments);
-    if (used > COLUMN)
+    if (used >= COLUMN)
         used = fprintf(out, "\n") - 1;
     fprintf(out, "%*s%s\n", COLUMN - used, "", command->help);
 }
