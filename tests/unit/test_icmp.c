@@ -68,6 +68,20 @@ static void test_ttl_follows_its_setting(void **state)
     net_close();
 }
 
+static void test_diffserv_is_kept_without_ecn(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "", 0, PEER_V4, OUR_V4);
+    bytes[ETHERNET_HEADER_BYTES + 1] = 0xbb;
+    sum_ip_header(bytes);
+    net_give(bytes, size);
+    assert_true(net_pull());
+    assert_int_equal(out_ip(&payload, &payload_bytes).tos, 0xb8);
+    net_close();
+}
+
 static void test_echo_to_a_group_is_ignored(void **state)
 {
     static const uint32_t groups[] = {0xffffffff, 0x0a4d00ff, 0xe0000001};
@@ -391,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_s23_echo_of_every_size),
         cmocka_unit_test(test_padding_is_not_echoed),
         cmocka_unit_test(test_ttl_follows_its_setting),
+        cmocka_unit_test(test_diffserv_is_kept_without_ecn),
         cmocka_unit_test(test_echo_to_a_group_is_ignored),
         cmocka_unit_test(test_types_that_get_no_answer),
         cmocka_unit_test(test_malformed_messages),

@@ -2,6 +2,7 @@
 #include "net_harness.h"
 
 #include "../../tapstack/core/neighbor.h"
+#include "../../tapstack/core/state.h"
 
 enum { SECOND = 1000000 };
 static const struct mac_address other_mac = {{2, 0, 0, 0, 0, 9}};
@@ -392,6 +393,49 @@ static void test_table_full_of_unresolved_refuses(void **state)
     give_echo(host(30), OUR_V4);
     expect_state(host(30), NEIGHBOR_INCOMPLETE);
     assert_int_equal(table_size(), 8);
+    net_wait(100 * SECOND); /* no timer of those that had to go is left */
+    assert_int_equal(table_size(), 0);
+    assert_true(stack_deadline(net) == UINT64_MAX);
+    net_close();
+}
+
+static void test_failed_goes_before_stale(void **state)
+{
+    (void)state;
+    net_open(small_table);
+    for (unsigned i = 10; i < 17; i++)
+        give_arp(ARP_REQUEST, &other_mac, host(i), &no_mac, OUR_V4); /* never used */
+    give_echo(host(20), OUR_V4);
+    net_wait(3 * SECOND);
+    expect_state(host(20), NEIGHBOR_FAILED);
+    give_arp(ARP_REQUEST, &other_mac, host(30), &no_mac, OUR_V4);
+    expect_state(host(20), NEIGHBOR_NONE);
+    expect_state(host(10), NEIGHBOR_STALE);
+    net_close();
+}
+
+static struct neighbor *first_entry(void)
+{
+    for (unsigned bucket = 0; bucket < NEIGHBOR_BUCKETS; bucket++)
+        if (net->neighbors.bucket[bucket])
+            return net->neighbors.bucket[bucket];
+    return NULL;
+}
+
+static void test_permanent_is_changed_by_nothing(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    first_entry()->state = NEIGHBOR_PERMANENT;
+    give_arp(ARP_REQUEST, &other_mac, PEER_V4, &no_mac, OUR_V4);
+    give_arp(ARP_REPLY, &other_mac, PEER_V4, &our_mac, OUR_V4);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    net_wait(100 * SECOND);
+    expect_state(PEER_V4, NEIGHBOR_PERMANENT);
+    give_echo(PEER_V4, OUR_V4);
+    assert_true(net_pull());
+    expect_echo_reply(PEER_V4, &peer_mac);
     net_close();
 }
 
@@ -471,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_full_queue_loses_the_oldest),
         cmocka_unit_test(test_flood_of_askers_spares_the_gateway_and_the_used),
         cmocka_unit_test(test_table_full_of_unresolved_refuses),
+        cmocka_unit_test(test_failed_goes_before_stale),
+        cmocka_unit_test(test_permanent_is_changed_by_nothing),
         cmocka_unit_test(test_flood_is_bounded),
         cmocka_unit_test(test_answers_nobody_pulls_are_bounded),
         cmocka_unit_test(test_every_change_of_state_is_an_event),
