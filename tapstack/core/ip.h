@@ -7,9 +7,9 @@
 
 /* A datagram arrived: packet = what the protocols need of it. */
 struct ip_datagram {
-    const struct frame *frame;  /* the whole, for its flags */
+    const struct frame *frame; /* the whole, for its flags */
     struct ipv4_header header;
-    const uint8_t *packet;      /* the IP header's first byte */
+    const uint8_t *packet; /* the IP header's first byte */
     const uint8_t *payload;
     size_t payload_bytes;
     struct ip_address source;
@@ -36,10 +36,10 @@ struct ip_send {
 enum { IP_PAYLOAD_OFFSET = 14 + IPV4_HEADER_BYTES };
 
 /* Heads a frame whose piece[0] starts with IP_PAYLOAD_OFFSET bytes of room for the Ethernet and IP
-   headers, routes it and resolves its next hop. Returns 1: it may leave now; 0: it waits (a copy) for
-   its neighbor; -1: dropped and counted. header: the memory piece[0] points to, writable. */
-int ip_output(struct stack *stack, struct frame *frame, uint8_t *header,
-              const struct ip_send *send, uint64_t now_us);
+   headers, routes it and resolves its next hop. Returns 1: it may leave now; 0: it waits (a copy)
+   for its neighbor; -1: dropped and counted. header: the memory piece[0] points to, writable. */
+int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const struct ip_send *send,
+              uint64_t now_us);
 
 /* Is this an address of ours? */
 bool ip_is_local(const struct stack *stack, uint32_t v4);

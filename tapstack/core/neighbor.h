@@ -18,12 +18,12 @@ struct neighbor {
     struct neighbor *next; /* in its hash chain */
     struct wheel_timer timer;
     struct packet_queue queue; /* frames waiting, Ethernet destination still open */
-    uint64_t confirmed_at; /* 0: never */
-    uint64_t used_at;      /* last time we had something to send; 0: never */
-    uint64_t changed_at;   /* when it came into its state */
+    uint64_t confirmed_at;     /* 0: never */
+    uint64_t used_at;          /* last time we had something to send; 0: never */
+    uint64_t changed_at;       /* when it came into its state */
     uint32_t v4;
     uint16_t interface;
-    uint8_t state; /* enum neighbor_state */
+    uint8_t state;    /* enum neighbor_state */
     uint8_t requests; /* sent without an answer */
     struct mac_address mac;
 };
@@ -37,13 +37,15 @@ struct neighbor_table {
 };
 
 /* Resolves the next hop of a frame whose Ethernet header is written but for the destination.
-   destination: where the destination belongs, the frame's first six bytes. Known: fills in the destination and returns 1. Not known: the frame is copied into the neighbor's
-   queue (oldest dropped when full), a request goes out, returns 0. Failed or no room: the frame is
-   dropped and counted, returns -1. */
+   destination: where the destination belongs, the frame's first six bytes. Known: fills in the
+   destination and returns 1. Not known: the frame is copied into the neighbor's queue (oldest
+   dropped when full), a request goes out, returns 0. Failed or no room: the frame is dropped and
+   counted, returns -1. */
 int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *destination,
                      uint32_t next_hop, uint64_t now_us);
 
-/* An ARP packet came in (bytes behind the Ethernet header). Returns 0, or -1 when it was dropped. */
+/* An ARP packet came in (bytes behind the Ethernet header). Returns 0, or -1 when it was dropped.
+ */
 int neighbor_input(struct stack *stack, unsigned interface, const uint8_t *bytes, size_t size,
                    uint64_t now_us);
 

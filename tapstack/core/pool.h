@@ -1,4 +1,5 @@
-/* Blocks of memory in powers of two, kept for reuse, so that the path of a frame never allocates. */
+/* Blocks of memory in powers of two, kept for reuse, so that the path of a frame never allocates.
+ */
 #ifndef TAPSTACK_CORE_POOL_H
 #define TAPSTACK_CORE_POOL_H
 
@@ -18,8 +19,8 @@ struct pool_block; /* a free one */
 struct pool {
     struct memory memory;
     struct pool_block *free[POOL_ORDERS];
-    size_t cached_bytes; /* in the free lists */
-    size_t used_bytes;   /* handed out */
+    size_t cached_bytes;    /* in the free lists */
+    size_t used_bytes;      /* handed out */
     size_t cache_max_bytes; /* free blocks beyond this go back to the allocator */
 };
 

@@ -19,14 +19,16 @@ struct ring {
     uint32_t used;     /* bytes in use */
 };
 
-/* Makes room for `wanted` bytes counted from head (in use, gaps and new ones together): grows, keeping
-   the first `kept` bytes from head. kept >= used. Returns 0, or -1 without memory (nothing changed). */
+/* Makes room for `wanted` bytes counted from head (in use, gaps and new ones together): grows,
+   keeping the first `kept` bytes from head. kept >= used. Returns 0, or -1 without memory (nothing
+   changed). */
 int ring_grow(struct ring *ring, struct pool *pool, uint32_t wanted, uint32_t kept);
 
 /* Gives the memory back. What was in use is lost. */
 void ring_release(struct ring *ring, struct pool *pool);
 
-/* Copies size bytes to offset bytes behind head; offset + size <= capacity. `used` does not change. */
+/* Copies size bytes to offset bytes behind head; offset + size <= capacity. `used` does not change.
+ */
 void ring_write_at(struct ring *ring, uint32_t offset, const void *bytes, uint32_t size);
 
 /* Copies size bytes from offset bytes behind head. */

@@ -4,6 +4,7 @@
 
 #include "ip.h"
 
+/* Takes a datagram with a UDP message. Returns -1: it was dropped, and counted. */
 int udp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);
 
 #endif
