@@ -35,12 +35,14 @@ enum {
 static const struct mac_address broadcast_mac = {{255, 255, 255, 255, 255, 255}};
 
 /* The chain an address belongs to. The secret factor keeps strangers from choosing addresses that
-   all fall into one chain (multiply-shift hashing). */
+   all fall into one chain (multiply-shift hashing); the constant spreads them under a poor seed
+   too. */
 static struct neighbor **find_bucket(struct stack *stack, uint32_t v4)
 {
     uint64_t factor;
     memcpy(&factor, stack->seed, sizeof factor);
-    return &stack->neighbors.bucket[(v4 * (factor | 1)) >> 56];
+    factor = (factor ^ UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    return &stack->neighbors.bucket[v4 * factor >> 56];
 }
 
 static struct neighbor *find_neighbor(struct stack *stack, unsigned interface, uint32_t v4)
