@@ -1,7 +1,7 @@
 /* Congestion control: what an algorithm must answer, one file an algorithm.
 
-   Loss recovery (tcp_recovery.c) decides when something was lost; the algorithm decides how much may be
-   in flight. All amounts are bytes. */
+   Loss recovery (tcp_recovery.c) decides when something was lost; the algorithm decides how much
+   may be in flight. All amounts are bytes. */
 #ifndef TAPSTACK_CORE_CONGESTION_H
 #define TAPSTACK_CORE_CONGESTION_H
 

@@ -1,119 +1,129 @@
 /* Every counter of the stack, written once: COUNTER(id, name, what it counts).
 
    Names are those of Linux' /proc/net/snmp and netstat where the meaning is the same. Drops are
-   counters too: whoever drops a frame does it with stack_drop and the counter that says why, so that
-   no frame is lost without a reason that a user can see. */
+   counters too: whoever drops a frame does it with stack_drop and the counter that says why, so
+   that no frame is lost without a reason that a user can see. */
 #ifndef TAPSTACK_CORE_COUNTERS_H
 #define TAPSTACK_CORE_COUNTERS_H
 
-#define STACK_COUNTERS(COUNTER)                                                                     \
-    /* ARP and the neighbor cache */                                                                \
-    COUNTER(ARP_IN_REQUESTS, "ArpInRequests", "requests received")                                  \
-    COUNTER(ARP_IN_REPLIES, "ArpInReplies", "replies received")                                     \
-    COUNTER(ARP_OUT_REQUESTS, "ArpOutRequests", "requests sent")                                    \
-    COUNTER(ARP_OUT_REPLIES, "ArpOutReplies", "replies sent")                                       \
-    COUNTER(ARP_IN_ERRORS, "ArpInErrors", "dropped: malformed, or a sender that cannot be")          \
-    COUNTER(ARP_IN_IGNORED, "ArpInIgnored", "dropped: nothing of ours was asked or answered")        \
-    COUNTER(ARP_TABLE_FULL, "ArpTableFull", "dropped: no room in the neighbor cache")                \
-    COUNTER(ARP_QUEUE_DROPS, "ArpQueueDrops", "dropped: the queue of an unresolved neighbor was full") \
-    COUNTER(ARP_FAILED, "ArpFailed", "dropped: the neighbor did not answer")                         \
-    /* Ethernet */                                                                                  \
-    COUNTER(ETH_IN_TRUNCATED, "EthInTruncated", "dropped: shorter than an Ethernet header")           \
-    COUNTER(ETH_IN_UNKNOWN_TYPE, "EthInUnknownType", "dropped: EtherType without a handler")         \
-    COUNTER(ETH_IN_BAD_INTERFACE, "EthInBadInterface", "dropped: no such interface")                 \
-    /* IP-MIB (RFC 4293) */                                                                         \
-    COUNTER(IP_IN_RECEIVES, "IpInReceives", "datagrams received")                                   \
-    COUNTER(IP_IN_HDR_ERRORS, "IpInHdrErrors", "dropped: version or header length wrong")            \
-    COUNTER(IP_IN_CSUM_ERRORS, "IpInCsumErrors", "dropped: header checksum wrong")                   \
-    COUNTER(IP_IN_TRUNCATED, "IpInTruncatedPkts", "dropped: shorter than the total length")          \
-    COUNTER(IP_IN_ADDR_ERRORS, "IpInAddrErrors", "dropped: not for this host, or an invalid source")  \
-    COUNTER(IP_IN_UNKNOWN_PROTOS, "IpInUnknownProtos", "dropped: protocol without a handler")        \
-    COUNTER(IP_IN_FRAGMENTS, "IpInFragments", "dropped: a fragment")                                 \
-    COUNTER(IP_IN_DELIVERS, "IpInDelivers", "datagrams handed to a protocol")                       \
-    COUNTER(IP_OUT_REQUESTS, "IpOutRequests", "datagrams that protocols asked to send")             \
-    COUNTER(IP_OUT_NO_ROUTES, "IpOutNoRoutes", "dropped: no route to the destination")               \
-    COUNTER(IP_OUT_DISCARDS, "IpOutDiscards", "dropped: no memory for the datagram")                 \
-    /* ICMP */                                                                                      \
-    COUNTER(ICMP_IN_MSGS, "IcmpInMsgs", "messages received")                                        \
-    COUNTER(ICMP_IN_ERRORS, "IcmpInErrors", "dropped: malformed, or quoting nothing of ours")        \
-    COUNTER(ICMP_IN_CSUM_ERRORS, "IcmpInCsumErrors", "dropped: checksum wrong")                      \
-    COUNTER(ICMP_IN_ECHOS, "IcmpInEchos", "echo requests received")                                 \
-    COUNTER(ICMP_IN_DEST_UNREACHS, "IcmpInDestUnreachs", "destination unreachable received")         \
-    COUNTER(ICMP_IN_TIME_EXCDS, "IcmpInTimeExcds", "time exceeded received")                        \
-    COUNTER(ICMP_IN_PARM_PROBS, "IcmpInParmProbs", "parameter problem received")                    \
-    COUNTER(ICMP_IN_SRC_QUENCHS, "IcmpInSrcQuenchs", "dropped: source quench (RFC 9293, MUST-55)")    \
-    COUNTER(ICMP_IN_IGNORED, "IcmpInIgnored", "dropped: a type that needs no answer here")           \
-    COUNTER(ICMP_OUT_ECHO_REPS, "IcmpOutEchoReps", "echo replies sent")                             \
-    COUNTER(ICMP_OUT_DEST_UNREACHS, "IcmpOutDestUnreachs", "destination unreachable sent")           \
-    COUNTER(ICMP_OUT_RATE_LIMIT, "IcmpOutRateLimit", "errors not sent: the limit was reached")      \
-    /* UDP */                                                                                       \
-    COUNTER(UDP_IN_ERRORS, "UdpInErrors", "dropped: malformed")                                      \
-    COUNTER(UDP_IN_CSUM_ERRORS, "UdpInCsumErrors", "dropped: checksum wrong")                        \
-    COUNTER(UDP_NO_PORTS, "UdpNoPorts", "dropped: nobody at the port")                               \
-    /* TCP-MIB (RFC 4022) */                                                                        \
-    COUNTER(TCP_ACTIVE_OPENS, "TcpActiveOpens", "connections opened from here")                     \
-    COUNTER(TCP_PASSIVE_OPENS, "TcpPassiveOpens", "connections opened by a peer")                   \
-    COUNTER(TCP_ATTEMPT_FAILS, "TcpAttemptFails", "connections that failed before they stood")      \
-    COUNTER(TCP_ESTAB_RESETS, "TcpEstabResets", "standing connections that were reset")             \
-    COUNTER(TCP_IN_SEGS, "TcpInSegs", "segments received")                                          \
-    COUNTER(TCP_OUT_SEGS, "TcpOutSegs", "segments sent, without retransmissions")                   \
-    COUNTER(TCP_RETRANS_SEGS, "TcpRetransSegs", "segments retransmitted")                           \
-    COUNTER(TCP_IN_ERRS, "TcpInErrs", "dropped: malformed header")                                   \
-    COUNTER(TCP_IN_CSUM_ERRORS, "TcpInCsumErrors", "dropped: checksum wrong")                        \
-    COUNTER(TCP_OUT_RSTS, "TcpOutRsts", "resets sent")                                              \
-    COUNTER(TCP_NO_PORTS, "TcpNoPorts", "dropped: no socket for the segment; answered with a reset")  \
-    COUNTER(TCP_BAD_ADDRESS, "TcpBadAddress", "dropped: to or from a broadcast or multicast address") \
-    COUNTER(TCP_BAD_OPTIONS, "TcpBadOptions", "segments with an option of illegal length")           \
-    COUNTER(TCP_NO_ACK, "TcpNoAck", "dropped: no ACK bit where one must be")                         \
-    COUNTER(TCP_BAD_ACK, "TcpBadAck", "dropped: acknowledges what was never sent, or too old")       \
-    COUNTER(TCP_OUT_OF_WINDOW, "TcpOutOfWindow", "dropped: nothing of it inside the window")         \
-    COUNTER(TCP_AFTER_CLOSE, "TcpAfterClose", "dropped: data for a direction that is closed")        \
-    COUNTER(TCP_LISTEN_BAD_SEGMENT, "TcpListenBadSegment", "dropped: neither SYN nor ACK nor RST for a listener") \
-    COUNTER(TCP_RST_IGNORED, "TcpRstIgnored", "dropped: a reset outside the window")                 \
-    /* TcpExt, as Linux has them */                                                                 \
-    COUNTER(LISTEN_OVERFLOWS, "ListenOverflows", "dropped: accept queue full")                       \
-    COUNTER(LISTEN_DROPS, "ListenDrops", "dropped: SYN for which there was no room")                 \
-    COUNTER(TW, "TW", "connections that entered TIME-WAIT")                                         \
-    COUNTER(TW_RECYCLED, "TWRecycled", "TIME-WAIT left early for a new SYN")                        \
-    COUNTER(TW_OVERFLOW, "TCPTimeWaitOverflow", "oldest TIME-WAIT given up for a newer one")         \
-    COUNTER(PAWS_ESTAB, "PAWSEstab", "dropped: timestamp older than the last (RFC 7323, 5)")          \
-    COUNTER(DELAYED_ACKS, "DelayedACKs", "ACKs sent by the delayed-ACK timer")                      \
-    COUNTER(TCP_PURE_ACKS, "TCPPureAcks", "segments without data that moved snd.una")               \
-    COUNTER(TCP_RENO_RECOVERY, "TCPRenoRecovery", "fast recoveries entered (NewReno)")              \
-    COUNTER(TCP_FAST_RETRANS, "TCPFastRetrans", "segments retransmitted in fast recovery")          \
-    COUNTER(TCP_SLOW_START_RETRANS, "TCPSlowStartRetrans", "segments retransmitted after a timeout") \
-    COUNTER(TCP_TIMEOUTS, "TCPTimeouts", "retransmission timeouts")                                 \
-    COUNTER(TCP_SYN_RETRANS, "TCPSynRetrans", "SYN and SYN-ACK retransmissions")                    \
-    COUNTER(TCP_ABORT_ON_DATA, "TCPAbortOnData", "connections reset: data came after close")        \
-    COUNTER(TCP_ABORT_ON_CLOSE, "TCPAbortOnClose", "connections reset: closed with data unread")    \
-    COUNTER(TCP_ABORT_ON_MEMORY, "TCPAbortOnMemory", "connections reset: no memory")                \
-    COUNTER(TCP_ABORT_ON_TIMEOUT, "TCPAbortOnTimeout", "connections given up: the peer is silent")  \
-    COUNTER(TCP_ABORT_ON_LINGER, "TCPAbortOnLinger", "FIN-WAIT-2 given up: the peer did not close") \
-    COUNTER(TCP_RCV_Q_DROP, "TCPRcvQDrop", "dropped: no memory for received data")                   \
-    COUNTER(TCP_OFO_QUEUE, "TCPOFOQueue", "segments kept out of order")                             \
-    COUNTER(TCP_OFO_DROP, "TCPOFODrop", "dropped: out-of-order queue full")                          \
-    COUNTER(TCP_DUPLICATE_DATA, "TCPDuplicateData", "dropped: only data received before")            \
-    COUNTER(TCP_DSACK_OLD_SENT, "TCPDSACKOldSent", "D-SACKs sent for data below rcv.nxt")           \
-    COUNTER(TCP_CHALLENGE_ACK, "TCPChallengeACK", "challenge ACKs sent (RFC 5961)")                 \
-    COUNTER(TCP_SYN_CHALLENGE, "TCPSYNChallenge", "dropped: SYN in a synchronized state (RFC 5961, 4)") \
-    COUNTER(TCP_RST_CHALLENGE, "TCPRSTChallenge", "dropped: RST in the window but not at its edge (RFC 5961, 3)") \
-    COUNTER(TCP_ACK_SKIPPED_CHALLENGE, "TCPACKSkippedChallenge", "challenge ACKs not sent: the limit was reached") \
-    COUNTER(TCP_FROM_ZERO_WINDOW_ADV, "TCPFromZeroWindowAdv", "windows opened from zero")           \
-    COUNTER(TCP_TO_ZERO_WINDOW_ADV, "TCPToZeroWindowAdv", "windows closed to zero")                 \
-    COUNTER(TCP_WIN_PROBE, "TCPWinProbe", "zero-window probes sent")                                \
-    COUNTER(TCP_KEEP_ALIVE, "TCPKeepAlive", "keep-alive probes sent")                               \
-    COUNTER(TCP_ORIG_DATA_SENT, "TCPOrigDataSent", "segments with new data sent")                   \
-    COUNTER(TCP_HP_HITS, "TCPHPHits", "segments with data that came in order")                      \
-    /* The frames as such */                                                                        \
-    COUNTER(FRAMES_IN, "StackFramesIn", "frames given to the stack")                                \
-    COUNTER(FRAMES_OUT, "StackFramesOut", "frames taken from the stack")                            \
+#define STACK_COUNTERS(COUNTER)                                                                    \
+    /* ARP and the neighbor cache */                                                               \
+    COUNTER(ARP_IN_REQUESTS, "ArpInRequests", "requests received")                                 \
+    COUNTER(ARP_IN_REPLIES, "ArpInReplies", "replies received")                                    \
+    COUNTER(ARP_OUT_REQUESTS, "ArpOutRequests", "requests sent")                                   \
+    COUNTER(ARP_OUT_REPLIES, "ArpOutReplies", "replies sent")                                      \
+    COUNTER(ARP_IN_ERRORS, "ArpInErrors", "dropped: malformed, or a sender that cannot be")        \
+    COUNTER(ARP_IN_IGNORED, "ArpInIgnored", "dropped: nothing of ours was asked or answered")      \
+    COUNTER(ARP_TABLE_FULL, "ArpTableFull", "dropped: no room in the neighbor cache")              \
+    COUNTER(ARP_QUEUE_DROPS, "ArpQueueDrops",                                                      \
+            "dropped: the queue of an unresolved neighbor was full")                               \
+    COUNTER(ARP_FAILED, "ArpFailed", "dropped: the neighbor did not answer")                       \
+    /* Ethernet */                                                                                 \
+    COUNTER(ETH_IN_TRUNCATED, "EthInTruncated", "dropped: shorter than an Ethernet header")        \
+    COUNTER(ETH_IN_UNKNOWN_TYPE, "EthInUnknownType", "dropped: EtherType without a handler")       \
+    COUNTER(ETH_IN_BAD_INTERFACE, "EthInBadInterface", "dropped: no such interface")               \
+    /* IP-MIB (RFC 4293) */                                                                        \
+    COUNTER(IP_IN_RECEIVES, "IpInReceives", "datagrams received")                                  \
+    COUNTER(IP_IN_HDR_ERRORS, "IpInHdrErrors", "dropped: version or header length wrong")          \
+    COUNTER(IP_IN_CSUM_ERRORS, "IpInCsumErrors", "dropped: header checksum wrong")                 \
+    COUNTER(IP_IN_TRUNCATED, "IpInTruncatedPkts", "dropped: shorter than the total length")        \
+    COUNTER(IP_IN_ADDR_ERRORS, "IpInAddrErrors",                                                   \
+            "dropped: not for this host, or an invalid source")                                    \
+    COUNTER(IP_IN_UNKNOWN_PROTOS, "IpInUnknownProtos", "dropped: protocol without a handler")      \
+    COUNTER(IP_IN_FRAGMENTS, "IpInFragments", "dropped: a fragment")                               \
+    COUNTER(IP_IN_DELIVERS, "IpInDelivers", "datagrams handed to a protocol")                      \
+    COUNTER(IP_OUT_REQUESTS, "IpOutRequests", "datagrams that protocols asked to send")            \
+    COUNTER(IP_OUT_NO_ROUTES, "IpOutNoRoutes", "dropped: no route to the destination")             \
+    COUNTER(IP_OUT_DISCARDS, "IpOutDiscards", "dropped: no memory for the datagram")               \
+    /* ICMP */                                                                                     \
+    COUNTER(ICMP_IN_MSGS, "IcmpInMsgs", "messages received")                                       \
+    COUNTER(ICMP_IN_ERRORS, "IcmpInErrors", "dropped: malformed, or quoting nothing of ours")      \
+    COUNTER(ICMP_IN_CSUM_ERRORS, "IcmpInCsumErrors", "dropped: checksum wrong")                    \
+    COUNTER(ICMP_IN_ECHOS, "IcmpInEchos", "echo requests received")                                \
+    COUNTER(ICMP_IN_DEST_UNREACHS, "IcmpInDestUnreachs", "destination unreachable received")       \
+    COUNTER(ICMP_IN_TIME_EXCDS, "IcmpInTimeExcds", "time exceeded received")                       \
+    COUNTER(ICMP_IN_PARM_PROBS, "IcmpInParmProbs", "parameter problem received")                   \
+    COUNTER(ICMP_IN_SRC_QUENCHS, "IcmpInSrcQuenchs", "dropped: source quench (RFC 9293, MUST-55)") \
+    COUNTER(ICMP_IN_IGNORED, "IcmpInIgnored", "dropped: a type that needs no answer here")         \
+    COUNTER(ICMP_OUT_ECHO_REPS, "IcmpOutEchoReps", "echo replies sent")                            \
+    COUNTER(ICMP_OUT_DEST_UNREACHS, "IcmpOutDestUnreachs", "destination unreachable sent")         \
+    COUNTER(ICMP_OUT_RATE_LIMIT, "IcmpOutRateLimit", "errors not sent: the limit was reached")     \
+    /* UDP */                                                                                      \
+    COUNTER(UDP_IN_ERRORS, "UdpInErrors", "dropped: malformed")                                    \
+    COUNTER(UDP_IN_CSUM_ERRORS, "UdpInCsumErrors", "dropped: checksum wrong")                      \
+    COUNTER(UDP_NO_PORTS, "UdpNoPorts", "dropped: nobody at the port")                             \
+    /* TCP-MIB (RFC 4022) */                                                                       \
+    COUNTER(TCP_ACTIVE_OPENS, "TcpActiveOpens", "connections opened from here")                    \
+    COUNTER(TCP_PASSIVE_OPENS, "TcpPassiveOpens", "connections opened by a peer")                  \
+    COUNTER(TCP_ATTEMPT_FAILS, "TcpAttemptFails", "connections that failed before they stood")     \
+    COUNTER(TCP_ESTAB_RESETS, "TcpEstabResets", "standing connections that were reset")            \
+    COUNTER(TCP_IN_SEGS, "TcpInSegs", "segments received")                                         \
+    COUNTER(TCP_OUT_SEGS, "TcpOutSegs", "segments sent, without retransmissions")                  \
+    COUNTER(TCP_RETRANS_SEGS, "TcpRetransSegs", "segments retransmitted")                          \
+    COUNTER(TCP_IN_ERRS, "TcpInErrs", "dropped: malformed header")                                 \
+    COUNTER(TCP_IN_CSUM_ERRORS, "TcpInCsumErrors", "dropped: checksum wrong")                      \
+    COUNTER(TCP_OUT_RSTS, "TcpOutRsts", "resets sent")                                             \
+    COUNTER(TCP_NO_PORTS, "TcpNoPorts",                                                            \
+            "dropped: no socket for the segment; answered with a reset")                           \
+    COUNTER(TCP_BAD_ADDRESS, "TcpBadAddress",                                                      \
+            "dropped: to or from a broadcast or multicast address")                                \
+    COUNTER(TCP_BAD_OPTIONS, "TcpBadOptions", "segments with an option of illegal length")         \
+    COUNTER(TCP_NO_ACK, "TcpNoAck", "dropped: no ACK bit where one must be")                       \
+    COUNTER(TCP_BAD_ACK, "TcpBadAck", "dropped: acknowledges what was never sent, or too old")     \
+    COUNTER(TCP_OUT_OF_WINDOW, "TcpOutOfWindow", "dropped: nothing of it inside the window")       \
+    COUNTER(TCP_AFTER_CLOSE, "TcpAfterClose", "dropped: data for a direction that is closed")      \
+    COUNTER(TCP_LISTEN_BAD_SEGMENT, "TcpListenBadSegment",                                         \
+            "dropped: neither SYN nor ACK nor RST for a listener")                                 \
+    COUNTER(TCP_RST_IGNORED, "TcpRstIgnored", "dropped: a reset outside the window")               \
+    /* TcpExt, as Linux has them */                                                                \
+    COUNTER(LISTEN_OVERFLOWS, "ListenOverflows", "dropped: accept queue full")                     \
+    COUNTER(LISTEN_DROPS, "ListenDrops", "dropped: SYN for which there was no room")               \
+    COUNTER(TW, "TW", "connections that entered TIME-WAIT")                                        \
+    COUNTER(TW_RECYCLED, "TWRecycled", "TIME-WAIT left early for a new SYN")                       \
+    COUNTER(TW_OVERFLOW, "TCPTimeWaitOverflow", "oldest TIME-WAIT given up for a newer one")       \
+    COUNTER(PAWS_ESTAB, "PAWSEstab", "dropped: timestamp older than the last (RFC 7323, 5)")       \
+    COUNTER(DELAYED_ACKS, "DelayedACKs", "ACKs sent by the delayed-ACK timer")                     \
+    COUNTER(TCP_PURE_ACKS, "TCPPureAcks", "segments without data that moved snd.una")              \
+    COUNTER(TCP_RENO_RECOVERY, "TCPRenoRecovery", "fast recoveries entered (NewReno)")             \
+    COUNTER(TCP_FAST_RETRANS, "TCPFastRetrans", "segments retransmitted in fast recovery")         \
+    COUNTER(TCP_SLOW_START_RETRANS, "TCPSlowStartRetrans",                                         \
+            "segments retransmitted after a timeout")                                              \
+    COUNTER(TCP_TIMEOUTS, "TCPTimeouts", "retransmission timeouts")                                \
+    COUNTER(TCP_SYN_RETRANS, "TCPSynRetrans", "SYN and SYN-ACK retransmissions")                   \
+    COUNTER(TCP_ABORT_ON_DATA, "TCPAbortOnData", "connections reset: data came after close")       \
+    COUNTER(TCP_ABORT_ON_CLOSE, "TCPAbortOnClose", "connections reset: closed with data unread")   \
+    COUNTER(TCP_ABORT_ON_MEMORY, "TCPAbortOnMemory", "connections reset: no memory")               \
+    COUNTER(TCP_ABORT_ON_TIMEOUT, "TCPAbortOnTimeout", "connections given up: the peer is silent") \
+    COUNTER(TCP_ABORT_ON_LINGER, "TCPAbortOnLinger",                                               \
+            "FIN-WAIT-2 given up: the peer did not close")                                         \
+    COUNTER(TCP_RCV_Q_DROP, "TCPRcvQDrop", "dropped: no memory for received data")                 \
+    COUNTER(TCP_OFO_QUEUE, "TCPOFOQueue", "segments kept out of order")                            \
+    COUNTER(TCP_OFO_DROP, "TCPOFODrop", "dropped: out-of-order queue full")                        \
+    COUNTER(TCP_DUPLICATE_DATA, "TCPDuplicateData", "dropped: only data received before")          \
+    COUNTER(TCP_DSACK_OLD_SENT, "TCPDSACKOldSent", "D-SACKs sent for data below rcv.nxt")          \
+    COUNTER(TCP_CHALLENGE_ACK, "TCPChallengeACK", "challenge ACKs sent (RFC 5961)")                \
+    COUNTER(TCP_SYN_CHALLENGE, "TCPSYNChallenge",                                                  \
+            "dropped: SYN in a synchronized state (RFC 5961, 4)")                                  \
+    COUNTER(TCP_RST_CHALLENGE, "TCPRSTChallenge",                                                  \
+            "dropped: RST in the window but not at its edge (RFC 5961, 3)")                        \
+    COUNTER(TCP_ACK_SKIPPED_CHALLENGE, "TCPACKSkippedChallenge",                                   \
+            "challenge ACKs not sent: the limit was reached")                                      \
+    COUNTER(TCP_FROM_ZERO_WINDOW_ADV, "TCPFromZeroWindowAdv", "windows opened from zero")          \
+    COUNTER(TCP_TO_ZERO_WINDOW_ADV, "TCPToZeroWindowAdv", "windows closed to zero")                \
+    COUNTER(TCP_WIN_PROBE, "TCPWinProbe", "zero-window probes sent")                               \
+    COUNTER(TCP_KEEP_ALIVE, "TCPKeepAlive", "keep-alive probes sent")                              \
+    COUNTER(TCP_ORIG_DATA_SENT, "TCPOrigDataSent", "segments with new data sent")                  \
+    COUNTER(TCP_HP_HITS, "TCPHPHits", "segments with data that came in order")                     \
+    /* The frames as such */                                                                       \
+    COUNTER(FRAMES_IN, "StackFramesIn", "frames given to the stack")                               \
+    COUNTER(FRAMES_OUT, "StackFramesOut", "frames taken from the stack")                           \
     COUNTER(FRAMES_DROPPED, "StackFramesDropped", "frames dropped, for any reason")
 
 enum stack_counter {
 #define STACK_COUNTER_ID(id, name, what) STACK_COUNTER_##id,
     STACK_COUNTERS(STACK_COUNTER_ID)
 #undef STACK_COUNTER_ID
-    STACK_COUNTER_COUNT
+        STACK_COUNTER_COUNT
 };
 
 #endif

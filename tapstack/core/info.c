@@ -210,11 +210,21 @@ int stack_info(const struct stack *stack, int handle, struct stack_info *info, u
                                          : STACK_BAD_HANDLE;
 }
 
+/* What the pool has handed out for tables and remnants, not for buffers. */
+static size_t info_table_bytes(const struct stack *stack)
+{
+    const struct tcp *tcp = &stack->tcp;
+    size_t pointers = (size_t)tcp->bucket_count + tcp->old_bucket_count + tcp->slot_capacity;
+    return pointers * sizeof(struct tcp_entry *) +
+           tcp->wait_count * pool_block_bytes(sizeof(struct tcp_wait)) +
+           stack->neighbors.count * pool_block_bytes(sizeof(struct neighbor));
+}
+
 void stack_usage(const struct stack *stack, struct stack_usage *usage)
 {
     const struct tcp *tcp = &stack->tcp;
     *usage = (struct stack_usage){
-        .buffer_bytes = stack->pool.used_bytes,
+        .buffer_bytes = stack->pool.used_bytes - info_table_bytes(stack),
         .cached_bytes = stack->pool.cached_bytes,
         .sockets = tcp->socket_count,
         .time_wait = tcp->wait_count,
@@ -222,6 +232,6 @@ void stack_usage(const struct stack *stack, struct stack_usage *usage)
     usage->memory_bytes =
         sizeof(struct stack) + stack->event_capacity * sizeof(struct stack_event) +
         (uint64_t)(tcp->socket_count + tcp->free_count) * sizeof(struct tcp_socket) +
-        usage->buffer_bytes + usage->cached_bytes;
+        stack->pool.used_bytes + usage->cached_bytes;
     memcpy(usage->connections_by_state, tcp->by_state, sizeof usage->connections_by_state);
 }

@@ -6,49 +6,80 @@
 
 #include <stdint.h>
 
-#define STACK_SETTINGS(SETTING)                                                                      \
-    SETTING(ip_ttl, "ip.ttl", 64, 1, 255, "", "time to live of what we send")                         \
-    SETTING(icmp_error_rate, "icmp.error_rate", 1000, 0, 1000000, "/s", "ICMP errors sent a second at most") \
-    SETTING(arp_reachable_us, "arp.reachable", 30000000, 1000000, 3600000000, "us", "a confirmed neighbor is trusted this long") \
-    SETTING(arp_retry_us, "arp.retry", 1000000, 1000, 60000000, "us", "pause between requests")        \
-    SETTING(arp_retries, "arp.retries", 3, 1, 20, "", "requests before a neighbor has failed")         \
-    SETTING(arp_table_max, "arp.table_max", 1024, 8, 65536, "", "neighbors kept at most")              \
-    SETTING(arp_queue_max, "arp.queue_max", 64, 1, 1024, "", "frames kept for an unresolved neighbor")  \
-    SETTING(tcp_window_scaling, "tcp.window_scaling", 1, 0, 1, "", "offer window scaling (RFC 7323, 2)") \
-    SETTING(tcp_window_scale, "tcp.window_scale", 8, 0, 14, "", "the shift count we offer")            \
-    SETTING(tcp_timestamps, "tcp.timestamps", 1, 0, 1, "", "offer timestamps (RFC 7323, 3)")           \
-    SETTING(tcp_timestamp_tick_us, "tcp.timestamp_tick", 1000, 1, 1000000, "us", "tick of our timestamp clock") \
-    SETTING(tcp_sack, "tcp.sack", 1, 0, 1, "", "offer selective acknowledgments (RFC 2018)")           \
-    SETTING(tcp_receive_buffer, "tcp.receive_buffer", 6291456, 2048, 1073741824, "bytes", "receive buffer of a connection at most") \
-    SETTING(tcp_send_buffer, "tcp.send_buffer", 4194304, 2048, 1073741824, "bytes", "send buffer of a connection at most") \
-    SETTING(tcp_memory, "tcp.memory", 1073741824, 65536, 1099511627776, "bytes", "socket buffers in all, beyond which no window opens") \
-    SETTING(tcp_initial_window, "tcp.initial_window", 10, 1, 1000, "segments", "initial congestion window (RFC 6928)") \
-    SETTING(tcp_slow_start_after_idle, "tcp.slow_start_after_idle", 0, 0, 1, "", "restart the congestion window after an idle RTO (RFC 5681, 4.1)") \
-    SETTING(tcp_rto_initial_us, "tcp.rto_initial", 1000000, 1000, 60000000, "us", "RTO before the first sample (RFC 6298, 2.1)") \
-    SETTING(tcp_rto_min_us, "tcp.rto_min", 200000, 1000, 60000000, "us", "least RTO")                  \
-    SETTING(tcp_rto_max_us, "tcp.rto_max", 120000000, 1000000, 600000000, "us", "greatest RTO (RFC 6298, 2.5)") \
-    SETTING(tcp_syn_retries, "tcp.syn_retries", 7, 0, 127, "", "SYN retransmissions before giving up (R2 of MUST-23: 3 minutes)") \
-    SETTING(tcp_synack_retries, "tcp.synack_retries", 5, 0, 127, "", "SYN-ACK retransmissions before giving up") \
-    SETTING(tcp_syn_linear_timeouts, "tcp.syn_linear_timeouts", 0, 0, 16, "", "first SYN retransmissions without back-off") \
-    SETTING(tcp_retries1, "tcp.retries1", 3, 1, 255, "", "R1: retransmissions before trouble is reported") \
-    SETTING(tcp_retries2, "tcp.retries2", 15, 1, 255, "", "R2: retransmissions before the connection is given up") \
-    SETTING(tcp_delayed_ack, "tcp.delayed_ack", 1, 0, 1, "", "delay ACKs (RFC 9293 3.8.6.3)")           \
-    SETTING(tcp_delayed_ack_us, "tcp.delayed_ack_timeout", 40000, 1000, 499999, "us", "an ACK is delayed this long at most (MUST-40)") \
-    SETTING(tcp_quick_ack_segments, "tcp.quick_ack_segments", 16, 0, 1000, "segments", "full segments ACKed at once when a connection starts") \
-    SETTING(tcp_nagle, "tcp.nagle", 1, 0, 1, "", "Nagle's algorithm where the socket does not say (SHLD-7)") \
-    SETTING(tcp_msl_us, "tcp.msl", 30000000, 1000, 240000000, "us", "maximum segment lifetime; TIME-WAIT lasts two") \
-    SETTING(tcp_time_wait_max, "tcp.time_wait_max", 32768, 0, 1048576, "", "connections in TIME-WAIT kept at most") \
-    SETTING(tcp_fin_wait_2_us, "tcp.fin_wait_2", 60000000, 1000, 3600000000, "us", "FIN-WAIT-2 of a closed socket lasts this long") \
-    SETTING(tcp_keepalive_time_us, "tcp.keepalive_time", 7200000000, 1000000, 32767000000, "us", "idle time before the first probe (MUST-28)") \
-    SETTING(tcp_keepalive_interval_us, "tcp.keepalive_interval", 75000000, 1000000, 32767000000, "us", "pause between probes") \
-    SETTING(tcp_keepalive_probes, "tcp.keepalive_probes", 9, 1, 127, "", "unanswered probes before the peer is dead") \
-    SETTING(tcp_challenge_ack_limit, "tcp.challenge_ack_limit", 10, 0, 1000, "/5 s", "challenge ACKs a connection sends in five seconds (RFC 5961, 7)") \
-    SETTING(tcp_backlog_max, "tcp.backlog_max", 4096, 1, 65535, "", "longest accept queue, and embryonic connections of a listener") \
-    SETTING(tcp_out_of_order_ranges, "tcp.out_of_order_ranges", 128, 1, 4096, "", "separate out-of-order ranges kept a connection") \
-    SETTING(tcp_duplicate_threshold, "tcp.duplicate_threshold", 3, 1, 300, "", "duplicate ACKs that mean a loss (RFC 5681, 3.2)") \
-    SETTING(tcp_port_first, "tcp.port_first", 32768, 1, 65535, "", "first ephemeral port")              \
-    SETTING(tcp_port_last, "tcp.port_last", 60999, 1, 65535, "", "last ephemeral port")                 \
-    SETTING(tcp_segmentation_offload, "tcp.segmentation_offload", 1, 0, 1, "", "send super-frames where the interface can")
+#define STACK_SETTINGS(SETTING)                                                                    \
+    SETTING(ip_ttl, "ip.ttl", 64, 1, 255, "", "time to live of what we send")                      \
+    SETTING(icmp_error_rate, "icmp.error_rate", 1000, 0, 1000000, "/s",                            \
+            "ICMP errors sent a second at most")                                                   \
+    SETTING(arp_reachable_us, "arp.reachable", 30000000, 1000000, 3600000000, "us",                \
+            "a confirmed neighbor is trusted this long")                                           \
+    SETTING(arp_retry_us, "arp.retry", 1000000, 1000, 60000000, "us", "pause between requests")    \
+    SETTING(arp_retries, "arp.retries", 3, 1, 20, "", "requests before a neighbor has failed")     \
+    SETTING(arp_table_max, "arp.table_max", 1024, 8, 65536, "", "neighbors kept at most")          \
+    SETTING(arp_queue_max, "arp.queue_max", 64, 1, 1024, "",                                       \
+            "frames kept for an unresolved neighbor")                                              \
+    SETTING(tcp_window_scaling, "tcp.window_scaling", 1, 0, 1, "",                                 \
+            "offer window scaling (RFC 7323, 2)")                                                  \
+    SETTING(tcp_window_scale, "tcp.window_scale", 8, 0, 14, "", "the shift count we offer")        \
+    SETTING(tcp_timestamps, "tcp.timestamps", 1, 0, 1, "", "offer timestamps (RFC 7323, 3)")       \
+    SETTING(tcp_timestamp_tick_us, "tcp.timestamp_tick", 1000, 1, 1000000, "us",                   \
+            "tick of our timestamp clock")                                                         \
+    SETTING(tcp_sack, "tcp.sack", 1, 0, 1, "", "offer selective acknowledgments (RFC 2018)")       \
+    SETTING(tcp_receive_buffer, "tcp.receive_buffer", 6291456, 2048, 1073741824, "bytes",          \
+            "receive buffer of a connection at most")                                              \
+    SETTING(tcp_send_buffer, "tcp.send_buffer", 4194304, 2048, 1073741824, "bytes",                \
+            "send buffer of a connection at most")                                                 \
+    SETTING(tcp_memory, "tcp.memory", 1073741824, 65536, 1099511627776, "bytes",                   \
+            "socket buffers in all, beyond which no window opens")                                 \
+    SETTING(tcp_initial_window, "tcp.initial_window", 10, 1, 1000, "segments",                     \
+            "initial congestion window (RFC 6928)")                                                \
+    SETTING(tcp_slow_start_after_idle, "tcp.slow_start_after_idle", 0, 0, 1, "",                   \
+            "restart the congestion window after an idle RTO (RFC 5681, 4.1)")                     \
+    SETTING(tcp_rto_initial_us, "tcp.rto_initial", 1000000, 1000, 60000000, "us",                  \
+            "RTO before the first sample (RFC 6298, 2.1)")                                         \
+    SETTING(tcp_rto_min_us, "tcp.rto_min", 200000, 1000, 60000000, "us", "least RTO")              \
+    SETTING(tcp_rto_max_us, "tcp.rto_max", 120000000, 1000000, 600000000, "us",                    \
+            "greatest RTO (RFC 6298, 2.5)")                                                        \
+    SETTING(tcp_syn_retries, "tcp.syn_retries", 7, 0, 127, "",                                     \
+            "SYN retransmissions before giving up (R2 of MUST-23: 3 minutes)")                     \
+    SETTING(tcp_synack_retries, "tcp.synack_retries", 5, 0, 127, "",                               \
+            "SYN-ACK retransmissions before giving up")                                            \
+    SETTING(tcp_syn_linear_timeouts, "tcp.syn_linear_timeouts", 0, 0, 16, "",                      \
+            "first SYN retransmissions without back-off")                                          \
+    SETTING(tcp_retries1, "tcp.retries1", 3, 1, 255, "",                                           \
+            "R1: retransmissions before trouble is reported")                                      \
+    SETTING(tcp_retries2, "tcp.retries2", 15, 1, 255, "",                                          \
+            "R2: retransmissions before the connection is given up")                               \
+    SETTING(tcp_delayed_ack, "tcp.delayed_ack", 1, 0, 1, "", "delay ACKs (RFC 9293 3.8.6.3)")      \
+    SETTING(tcp_delayed_ack_us, "tcp.delayed_ack_timeout", 40000, 1000, 499999, "us",              \
+            "an ACK is delayed this long at most (MUST-40)")                                       \
+    SETTING(tcp_quick_ack_segments, "tcp.quick_ack_segments", 16, 0, 1000, "segments",             \
+            "full segments ACKed at once when a connection starts")                                \
+    SETTING(tcp_nagle, "tcp.nagle", 1, 0, 1, "",                                                   \
+            "Nagle's algorithm where the socket does not say (SHLD-7)")                            \
+    SETTING(tcp_msl_us, "tcp.msl", 30000000, 1000, 240000000, "us",                                \
+            "maximum segment lifetime; TIME-WAIT lasts two")                                       \
+    SETTING(tcp_time_wait_max, "tcp.time_wait_max", 32768, 0, 1048576, "",                         \
+            "connections in TIME-WAIT kept at most")                                               \
+    SETTING(tcp_fin_wait_2_us, "tcp.fin_wait_2", 60000000, 1000, 3600000000, "us",                 \
+            "FIN-WAIT-2 of a closed socket lasts this long")                                       \
+    SETTING(tcp_keepalive_time_us, "tcp.keepalive_time", 7200000000, 1000000, 32767000000, "us",   \
+            "idle time before the first probe (MUST-28)")                                          \
+    SETTING(tcp_keepalive_interval_us, "tcp.keepalive_interval", 75000000, 1000000, 32767000000,   \
+            "us", "pause between probes")                                                          \
+    SETTING(tcp_keepalive_probes, "tcp.keepalive_probes", 9, 1, 127, "",                           \
+            "unanswered probes before the peer is dead")                                           \
+    SETTING(tcp_challenge_ack_limit, "tcp.challenge_ack_limit", 10, 0, 1000, "/5 s",               \
+            "challenge ACKs a connection sends in five seconds (RFC 5961, 7)")                     \
+    SETTING(tcp_backlog_max, "tcp.backlog_max", 4096, 1, 65535, "",                                \
+            "longest accept queue, and embryonic connections of a listener")                       \
+    SETTING(tcp_out_of_order_ranges, "tcp.out_of_order_ranges", 128, 1, 4096, "",                  \
+            "separate out-of-order ranges kept a connection")                                      \
+    SETTING(tcp_duplicate_threshold, "tcp.duplicate_threshold", 3, 1, 300, "",                     \
+            "duplicate ACKs that mean a loss (RFC 5681, 3.2)")                                     \
+    SETTING(tcp_port_first, "tcp.port_first", 32768, 1, 65535, "", "first ephemeral port")         \
+    SETTING(tcp_port_last, "tcp.port_last", 60999, 1, 65535, "", "last ephemeral port")            \
+    SETTING(tcp_segmentation_offload, "tcp.segmentation_offload", 1, 0, 1, "",                     \
+            "send super-frames where the interface can")
 
 struct stack_settings {
 #define STACK_SETTING_FIELD(field, name, initial, least, most, unit, what) uint64_t field;

@@ -127,18 +127,23 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     tcp_timer_expire(stack, now_us);
 }
 
+static bool stack_lend_packet(struct stack *stack, struct frame *frame)
+{
+    stack->lent = packet_queue_pop(&stack->out);
+    if (stack->lent)
+        *frame = stack->lent->frame;
+    return stack->lent != NULL;
+}
+
+/* TCP may leave nothing but an ARP request behind, hence the second look. */
 size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us)
 {
     packet_destroy(&stack->pool, stack->lent);
     stack->lent = NULL;
     stack_serve_timers(stack, now_us);
-    struct packet *packet = packet_queue_pop(&stack->out);
-    if (packet) {
-        stack->lent = packet;
-        *frame = packet->frame;
-    } else if (!tcp_output(stack, frame, now_us)) {
+    if (!stack_lend_packet(stack, frame) && !tcp_output(stack, frame, now_us) &&
+        !stack_lend_packet(stack, frame))
         return 0;
-    }
     stack_count(stack, STACK_COUNTER_FRAMES_OUT);
     return frame_size(frame);
 }

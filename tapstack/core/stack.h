@@ -1,9 +1,9 @@
 /* The stack: ARP, IP, ICMP, UDP and TCP as one pure machine.
 
    Bytes and time go in as arguments; bytes and a deadline come out. The stack makes no system call,
-   reads no clock, draws no randomness and holds no global, so that it runs alike in a daemon, inside
-   an application, in virtual time, under a fuzzer, and twice in one process as both ends of a
-   link. Same configuration, same calls: the same frames, bit for bit.
+   reads no clock, draws no randomness and holds no global, so that it runs alike in a daemon,
+   inside an application, in virtual time, under a fuzzer, and twice in one process as both ends of
+   a link. Same configuration, same calls: the same frames, bit for bit.
 
        for (;;) {
            wait until a frame has come, the application wants something, or stack_deadline(stack);
@@ -90,16 +90,17 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us);
 /* Gives back everything at once; nothing is sent. */
 void stack_destroy(struct stack *stack);
 
-/* The settings in force; changed through the pointer (with stack_setting_set) they hold from then on. */
+/* The settings in force; changed through the pointer (with stack_setting_set) they hold from then
+ * on. */
 struct stack_settings *stack_settings(struct stack *stack);
 
 struct stack_interface_config {
     char name[16];
     struct mac_address mac;
-    uint16_t mtu_bytes;      /* largest IP datagram */
-    uint32_t address_v4;     /* host order */
-    uint8_t prefix_bits;     /* of its network */
-    bool checksum_offload;   /* it takes frames with FRAME_CHECKSUM_PARTIAL */
+    uint16_t mtu_bytes;         /* largest IP datagram */
+    uint32_t address_v4;        /* host order */
+    uint8_t prefix_bits;        /* of its network */
+    bool checksum_offload;      /* it takes frames with FRAME_CHECKSUM_PARTIAL */
     uint32_t segment_max_bytes; /* it takes TCP super-frames up to this size; 0: none */
 };
 
@@ -121,8 +122,8 @@ int stack_add_route(struct stack *stack, uint32_t network, unsigned prefix_bits,
    Returns 0, or -1 when it was dropped. */
 int stack_input(struct stack *stack, const struct frame *frame, uint64_t now_us);
 
-/* Pulls the next frame to send; expired timers are served first. Its pieces point into the stack and
-   are valid until the next call on it. Returns the frame's bytes, or 0: nothing now. */
+/* Pulls the next frame to send; expired timers are served first. Its pieces point into the stack
+   and are valid until the next call on it. Returns the frame's bytes, or 0: nothing now. */
 size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us);
 
 /* When to call stack_output again at the latest; UINT64_MAX: never. 0 or past: at once. */
@@ -215,21 +216,22 @@ int stack_abort(struct stack *stack, int socket, uint64_t now_us);
 int stack_kill(struct stack *stack, uint32_t id, uint64_t now_us);
 
 enum stack_option {
-    STACK_OPTION_NODELAY,        /* 0 or 1 (MUST-17) */
-    STACK_OPTION_CORK,           /* 0 or 1: only full segments, for 200 ms at most */
-    STACK_OPTION_KEEPALIVE,      /* 0 or 1 (MUST-24, MUST-25) */
+    STACK_OPTION_NODELAY,   /* 0 or 1 (MUST-17) */
+    STACK_OPTION_CORK,      /* 0 or 1: only full segments, for 200 ms at most */
+    STACK_OPTION_KEEPALIVE, /* 0 or 1 (MUST-24, MUST-25) */
     STACK_OPTION_KEEPIDLE_US,
     STACK_OPTION_KEEPINTVL_US,
     STACK_OPTION_KEEPCNT,
     STACK_OPTION_USER_TIMEOUT_US, /* R2 as a time; 0: by tcp.retries2 (MUST-21) */
     STACK_OPTION_SYN_RETRIES,
-    STACK_OPTION_RECEIVE_BUFFER, /* bytes */
-    STACK_OPTION_SEND_BUFFER,    /* bytes */
+    STACK_OPTION_RECEIVE_BUFFER,  /* bytes */
+    STACK_OPTION_SEND_BUFFER,     /* bytes */
     STACK_OPTION_MAXIMUM_SEGMENT, /* bytes: limits the MSS offered and used */
-    STACK_OPTION_TTL,            /* 1..255 (MUST-49) */
-    STACK_OPTION_TOS,            /* the Diffserv byte (MUST-48) */
-    STACK_OPTION_LINGER_RESET,   /* 1: stack_close resets */
-    STACK_OPTION_REUSE_ADDRESS,  /* 0 or 1: bind beside connections in TIME-WAIT (always allowed here) */
+    STACK_OPTION_TTL,             /* 1..255 (MUST-49) */
+    STACK_OPTION_TOS,             /* the Diffserv byte (MUST-48) */
+    STACK_OPTION_LINGER_RESET,    /* 1: stack_close resets */
+    STACK_OPTION_REUSE_ADDRESS,   /* 0 or 1: bind beside connections in TIME-WAIT (always allowed
+                                     here) */
 };
 /* Errors: STACK_INVALID (out of bounds), STACK_BAD_HANDLE, STACK_NOT_SUPPORTED. */
 int stack_set_option(struct stack *stack, int socket, enum stack_option option, uint64_t value,
@@ -238,13 +240,13 @@ int stack_get_option(struct stack *stack, int socket, enum stack_option option, 
 
 /* Readiness is pulled. A socket appears once a change, with all that holds for it now. */
 enum stack_ready_bits {
-    STACK_READY_ACCEPT = 1,    /* a connection waits */
-    STACK_READY_RECV = 2,      /* bytes, or the end, can be read */
-    STACK_READY_SEND = 4,      /* there is room to send again */
-    STACK_READY_CONNECTED = 8, /* the active OPEN has succeeded */
-    STACK_READY_END = 16,      /* the peer's FIN has come and stands behind the bytes */
-    STACK_READY_ERROR = 32,    /* the connection is gone: stack_socket_error tells why */
-    STACK_READY_URGENT = 64,   /* urgent data is announced (MUST-32) */
+    STACK_READY_ACCEPT = 1,       /* a connection waits */
+    STACK_READY_RECV = 2,         /* bytes, or the end, can be read */
+    STACK_READY_SEND = 4,         /* there is room to send again */
+    STACK_READY_CONNECTED = 8,    /* the active OPEN has succeeded */
+    STACK_READY_END = 16,         /* the peer's FIN has come and stands behind the bytes */
+    STACK_READY_ERROR = 32,       /* the connection is gone: stack_socket_error tells why */
+    STACK_READY_URGENT = 64,      /* urgent data is announced (MUST-32) */
     STACK_READY_SOFT_ERROR = 128, /* delivery trouble: R1 reached or ICMP (MUST-47, SHLD-9) */
 };
 struct stack_ready {
@@ -280,7 +282,7 @@ enum tcp_state {
 /* "ESTABLISHED", ...; "?" for no state. */
 const char *tcp_state_name(unsigned state);
 
-const char *stack_event_name(unsigned kind);                       /* "sent" */
+const char *stack_event_name(unsigned kind);                           /* "sent" */
 const char *stack_event_argument_name(unsigned kind, unsigned number); /* "" when not used */
 const char *stack_reason_name(unsigned reason);
 const char *stack_counter_name(unsigned counter); /* "TcpInSegs" */
@@ -298,9 +300,9 @@ uint64_t stack_event_count(const struct stack *stack);
 
 /* One line about a socket, for lists. */
 struct stack_summary {
-    uint32_t id;    /* small number, stable for the connection's life */
-    int socket;     /* handle, or 0 when no application holds it */
-    uint8_t state;  /* enum tcp_state */
+    uint32_t id;   /* small number, stable for the connection's life */
+    int socket;    /* handle, or 0 when no application holds it */
+    uint8_t state; /* enum tcp_state */
     struct stack_endpoint local;
     struct stack_endpoint remote;
     uint32_t receive_queue; /* bytes unread; a listener: connections waiting */
@@ -316,7 +318,7 @@ int stack_summary(const struct stack *stack, int socket, struct stack_summary *s
 /* All of a connection's control block. RFC names; bytes and microseconds. */
 struct stack_info {
     struct stack_summary summary;
-    uint8_t passive;  /* opened by the peer (MUST-11) */
+    uint8_t passive; /* opened by the peer (MUST-11) */
     uint8_t nodelay;
     uint8_t cork;
     uint8_t keepalive;
@@ -334,19 +336,20 @@ struct stack_info {
     uint32_t receive_buffer, send_buffer; /* limits */
     uint32_t receive_memory, send_memory; /* allocated now */
     uint32_t out_of_order_bytes, out_of_order_ranges;
-    uint32_t held;                        /* taken out but unread */
+    uint32_t held; /* taken out but unread */
     uint32_t not_sent;
     uint64_t srtt_us, rttvar_us, rto_us, min_rtt_us; /* min_rtt 0: no sample */
     uint32_t backoff, retransmits, probes;
     uint32_t ts_recent;
     const char *congestion; /* name of the algorithm */
     /* deadlines as time left, microseconds; UINT64_MAX: not running */
-    uint64_t rto_left_us, persist_left_us, delayed_ack_left_us, keepalive_left_us, time_wait_left_us;
+    uint64_t rto_left_us, persist_left_us, delayed_ack_left_us, keepalive_left_us,
+        time_wait_left_us;
     uint64_t age_us, last_sent_us, last_received_us, last_ack_received_us; /* ago */
     uint64_t bytes_sent, bytes_retransmitted, bytes_acked, bytes_received;
     uint32_t segs_out, segs_in, data_segs_out, data_segs_in, total_retransmits, timeouts;
     uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us; /* why it is slow (RFC 4898 SndLim) */
-    int error; /* 0 or enum stack_error */
+    int error;                                            /* 0 or enum stack_error */
     uint32_t listener_backlog, listener_waiting, listener_embryonic;
 };
 /* By handle, or by id (what a list showed). Errors: STACK_BAD_HANDLE. */

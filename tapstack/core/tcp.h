@@ -103,7 +103,7 @@ struct tcp_socket {
     TAILQ_ENTRY(tcp_socket) waiting; /* in its listener's accept queue */
     LIST_ENTRY(tcp_socket) sibling;  /* not yet accepted connections of one listener; free list */
     LIST_ENTRY(tcp_socket) port;     /* sockets bound to a port */
-    struct tcp_socket *listener;    /* made from; NULL once accepted */
+    struct tcp_socket *listener;     /* made from; NULL once accepted */
     void *user;
 
     struct wheel_timer timer;
@@ -130,20 +130,21 @@ struct tcp_socket {
     struct ring send;    /* from snd.una on (behind the SYN) */
     struct ring receive; /* from the first unread byte to rcv.nxt, then the ranges out of order */
     struct tcp_range *ranges; /* out of order, ascending, apart; a block of the pool or NULL */
+    struct tcp_range recent[TCP_SACK_BLOCKS_MAX]; /* of the ranges, as reported: newest first */
     struct tcp_range duplicate; /* to report as D-SACK with the next ACK (RFC 2883) */
     uint16_t range_count;
     uint16_t range_capacity;
-    uint16_t range_newest; /* index of the range that changed last: first SACK block */
-    uint16_t rcv_mss;      /* largest segment the peer has sent */
+    uint8_t recent_count;
+    uint16_t rcv_mss; /* largest segment the peer has sent */
     uint32_t out_of_order_bytes;
-    uint32_t held; /* bytes taken out of `receive` that the application has not read */
+    uint32_t held;      /* bytes taken out of `receive` that the application has not read */
     uint32_t not_acked; /* received and not acknowledged bytes */
 
-    uint16_t snd_mss;   /* payload of a full segment: Eff.snd.MSS of RFC 9293, 3.7.1 */
-    uint16_t peer_mss;  /* MSS option received, or 536 */
+    uint16_t snd_mss;  /* payload of a full segment: Eff.snd.MSS of RFC 9293, 3.7.1 */
+    uint16_t peer_mss; /* MSS option received, or 536 */
     uint16_t pmtu;
-    uint8_t snd_wscale; /* shift of windows we receive */
-    uint8_t rcv_wscale; /* shift of windows we send */
+    uint8_t snd_wscale;                    /* shift of windows we receive */
+    uint8_t rcv_wscale;                    /* shift of windows we send */
     bool window_scaling, timestamps, sack; /* negotiated */
 
     uint32_t ts_recent;
@@ -167,25 +168,25 @@ struct tcp_socket {
     bool ack_wanted;
     bool retransmit_wanted;
     bool probe_wanted;
-    bool hold_partial;  /* the application has said that more follows */
-    bool force_partial; /* the persist or cork timer allows a segment that is not full */
+    bool hold_partial;         /* the application has said that more follows */
+    bool force_partial;        /* the persist or cork timer allows a segment that is not full */
     uint8_t ack_reason;        /* enum stack_reason */
     uint8_t retransmit_reason; /* enum stack_reason */
 
     bool out_queued, ready_queued, in_accept_queue;
-    bool application; /* holds the handle */
-    bool passive;     /* opened by the peer (MUST-11) */
-    bool bound, listed; /* in the port table */
-    bool fin_wanted, fin_sent; /* ours */
+    bool application;             /* holds the handle */
+    bool passive;                 /* opened by the peer (MUST-11) */
+    bool bound, listed;           /* in the port table */
+    bool fin_wanted, fin_sent;    /* ours */
     bool fin_known, fin_received; /* the peer's: seen; reached in order */
     bool read_shutdown;
     bool in_recovery, in_loss;
     bool cwnd_limited;
-    bool urgent_pending;
-    bool send_full; /* the application was told STACK_AGAIN: READY_SEND is owed */
+    bool window_closed;           /* the last window we offered was zero */
+    bool send_full;               /* the application was told STACK_AGAIN: READY_SEND is owed */
     uint8_t soft_type, soft_code; /* the last ICMP soft error */
-    int8_t error; /* enum stack_error */
-    uint16_t news;        /* of enum stack_ready_bits, not yet told */
+    int8_t error;                 /* enum stack_error */
+    uint16_t news;                /* of enum stack_ready_bits, not yet told */
 
     struct tcp_options_set options;
 
@@ -249,7 +250,8 @@ void tcp_table_unnumber(struct stack *stack, struct tcp_entry *entry);
 struct tcp_entry *tcp_table_by_id(const struct stack *stack, uint32_t id);
 struct tcp_socket *tcp_table_find_listener(const struct stack *stack,
                                            const struct ip_address *local, uint16_t local_port);
-/* Is the port bound to this address (or either of them to any)? */
+/* Is the port bound to this address (or either of them to any) by a socket that listens or may? A
+   connection does not count: MUST-42. */
 bool tcp_table_port_taken(const struct stack *stack, const struct ip_address *local,
                           uint16_t local_port);
 void tcp_table_bind(struct stack *stack, struct tcp_socket *socket);
@@ -337,12 +339,14 @@ void tcp_recovery_timeout(struct stack *stack, struct tcp_socket *socket, uint64
 /* Bytes that may be sent now by the congestion window alone. */
 uint32_t tcp_recovery_room(const struct tcp_socket *socket);
 void tcp_recovery_open(struct stack *stack, struct tcp_socket *socket);
+/* The handshake is done: what a repeated SYN has taught. */
+void tcp_recovery_established(struct tcp_socket *socket);
 /* Nothing was sent for an RTO: restart from the initial window when set so (RFC 5681, 4.1). */
 void tcp_recovery_idle(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
 
 /* ---- tcp_wait.c ---- */
-/* Enters TIME-WAIT; a socket that no application holds is exchanged for its compact remnant and must
-   not be touched afterwards. */
+/* Enters TIME-WAIT; a socket that no application holds is exchanged for its compact remnant and
+   must not be touched afterwards. */
 void tcp_wait_enter(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
 /* The application has let go of a socket in TIME-WAIT: the remnant takes its place. */
 void tcp_wait_compact(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);

@@ -125,11 +125,27 @@ static void in_trim(struct stack *stack, struct tcp_socket *socket, struct tcp_s
     }
 }
 
+/* In a simultaneous open the peer's SYN comes a second time with its ACK (RFC 9293, 3.5, figure 7):
+   what is new about it is the ACK. */
+static void in_strip_known_syn(struct stack *stack, struct tcp_socket *socket,
+                               struct tcp_segment *segment)
+{
+    if (socket->entry.state != TCP_SYN_RECEIVED || socket->passive ||
+        (segment->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != (TCP_SYN | TCP_ACK) ||
+        segment->sequence != socket->rcv.irs)
+        return;
+    segment->flags &= (uint8_t)~TCP_SYN;
+    segment->sequence++;
+    segment->length--;
+    tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_HANDSHAKE);
+}
+
 /* With a closed window, a segment at its edge still brings its RST, ACK and URG (MUST-66); its data
    does not fit. */
 static enum in_step in_check_sequence(struct stack *stack, struct tcp_socket *socket,
                                       struct tcp_segment *segment, uint64_t now_us)
 {
+    in_strip_known_syn(stack, socket, segment);
     if (in_is_acceptable(socket, segment)) {
         in_trim(stack, socket, segment);
         return IN_CONTINUE;
@@ -298,6 +314,16 @@ static enum in_step in_fin_acked(struct stack *stack, struct tcp_socket *socket,
     }
 }
 
+/* The handshake is done. */
+static void in_establish(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
+{
+    tcp_recovery_established(socket);
+    tcp_socket_set_state(stack, socket, TCP_ESTABLISHED, now_us);
+    tcp_socket_signal(stack, socket, STACK_READY_CONNECTED | STACK_READY_SEND);
+    if (socket->fin_wanted)
+        tcp_socket_set_state(stack, socket, TCP_FIN_WAIT_1, now_us);
+}
+
 /* SYN-RECEIVED: this ACK completes the handshake (S28), or is a stranger's. */
 static enum in_step in_ack_handshake(struct stack *stack, struct tcp_socket *socket,
                                      const struct tcp_segment *segment, uint64_t now_us)
@@ -309,13 +335,10 @@ static enum in_step in_ack_handshake(struct stack *stack, struct tcp_socket *soc
     }
     if (socket->listener && tcp_listen_complete(stack, socket, now_us) < 0)
         return in_drop(stack, socket, segment, STACK_COUNTER_LISTEN_OVERFLOWS, now_us);
-    tcp_socket_set_state(stack, socket, TCP_ESTABLISHED, now_us);
     socket->snd.wnd = socket->snd.max_wnd = segment->wnd;
     socket->snd.wl1 = segment->header.sequence;
     socket->snd.wl2 = ack;
-    tcp_socket_signal(stack, socket, STACK_READY_CONNECTED | STACK_READY_SEND);
-    if (socket->fin_wanted)
-        tcp_socket_set_state(stack, socket, TCP_FIN_WAIT_1, now_us);
+    in_establish(stack, socket, now_us);
     return IN_CONTINUE;
 }
 
@@ -423,6 +446,8 @@ static void in_check_fin(struct stack *stack, struct tcp_socket *socket,
     }
     if (socket->fin_known && !socket->fin_received && socket->rcv.nxt == socket->rcv.fin)
         in_fin_reached(stack, socket, now_us);
+    else if (segment->flags & TCP_FIN && !socket->fin_received)
+        tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_OUT_OF_ORDER);
 }
 
 /* ---- the whole ---- */
@@ -454,21 +479,20 @@ static void in_connected(struct stack *stack, struct tcp_socket *socket,
 {
     tcp_recovery_acked(stack, socket, segment, 1, now_us);
     socket->snd.una = segment->header.acknowledgment;
+    in_establish(stack, socket, now_us);
     socket->retransmits = socket->backoff = 0;
     socket->silent_since = 0;
-    tcp_socket_set_state(stack, socket, TCP_ESTABLISHED, now_us);
     tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_HANDSHAKE);
-    tcp_socket_signal(stack, socket, STACK_READY_CONNECTED | STACK_READY_SEND);
     tcp_timer_clear(socket, TCP_TIMER_RETRANSMIT);
     tcp_timer_heard(stack, socket, now_us);
-    if (socket->fin_wanted)
-        tcp_socket_set_state(stack, socket, TCP_FIN_WAIT_1, now_us);
 }
 
 static int in_syn_sent_syn(struct stack *stack, struct tcp_socket *socket,
                            struct tcp_segment *segment, uint64_t now_us)
 {
+    uint32_t offered = socket->options.receive_buffer;
     tcp_listen_negotiate(stack, socket, segment, now_us);
+    socket->rcv.edge = socket->rcv.nxt + (offered < 65535 ? offered : 65535); /* in our SYN */
     segment->sequence++;
     if (!(segment->flags & TCP_ACK)) { /* simultaneous open (MUST-10) */
         tcp_socket_set_state(stack, socket, TCP_SYN_RECEIVED, now_us);

@@ -57,19 +57,31 @@ uint32_t tcp_out_unsent(const struct tcp_socket *socket)
 
 /* ---- options and window ---- */
 
-/* Blocks beside the timestamps: three, without them four; the newest first (RFC 2018, 4), a D-SACK
-   before it (RFC 2883, 4). */
+static bool out_is_reported(const struct tcp_socket *socket, const struct tcp_range *range)
+{
+    for (unsigned i = 0; i < socket->recent_count; i++)
+        if (socket->recent[i].left == range->left)
+            return true;
+    return false;
+}
+
+static void out_put_block(struct tcp_header *header, const struct tcp_range *range)
+{
+    header->sack[header->sack_count++] = (struct tcp_sack_block){range->left, range->right};
+}
+
+/* Blocks beside the timestamps: three, without them four; a D-SACK first (RFC 2883, 4), then the
+   range that changed last and those reported before it (RFC 2018, 4), then any others. */
 static void out_put_sack(struct tcp_socket *socket, struct tcp_header *header)
 {
     unsigned most = socket->timestamps ? TCP_SACK_BLOCKS_MAX - 1 : TCP_SACK_BLOCKS_MAX;
     if (socket->duplicate.left != socket->duplicate.right)
-        header->sack[header->sack_count++] =
-            (struct tcp_sack_block){socket->duplicate.left, socket->duplicate.right};
-    for (unsigned i = 0; i < socket->range_count && header->sack_count < most; i++) {
-        unsigned at = (socket->range_newest + i) % socket->range_count;
-        header->sack[header->sack_count++] =
-            (struct tcp_sack_block){socket->ranges[at].left, socket->ranges[at].right};
-    }
+        out_put_block(header, &socket->duplicate);
+    for (unsigned i = 0; i < socket->recent_count && header->sack_count < most; i++)
+        out_put_block(header, &socket->recent[i]);
+    for (unsigned i = 0; i < socket->range_count && header->sack_count < most; i++)
+        if (!out_is_reported(socket, &socket->ranges[i]))
+            out_put_block(header, &socket->ranges[i]);
     if (header->sack_count > 0)
         header->options_present |= TCP_OPTION_SACK;
 }
@@ -83,25 +95,30 @@ static unsigned out_sack_bytes(const struct tcp_socket *socket)
     return 4 + 8 * (count < most ? count : most);
 }
 
+static void out_note_zero_window(struct stack *stack, struct tcp_socket *socket, bool closed,
+                                 uint64_t now_us)
+{
+    if (closed == socket->window_closed)
+        return;
+    socket->window_closed = closed;
+    stack_count(stack, closed ? STACK_COUNTER_TCP_TO_ZERO_WINDOW_ADV
+                              : STACK_COUNTER_TCP_FROM_ZERO_WINDOW_ADV);
+    stack_event_add(stack, STACK_EVENT_WINDOW, socket->entry.id, now_us, STACK_REASON_WINDOW_UPDATE,
+                    socket->rcv.edge - socket->rcv.nxt, socket->held, 0);
+}
+
 /* The value of the window field; moves the edge that we promise. Rounded up, so that a shift count
    does not pull the edge back (RFC 7323, 2.4), unless the buffer is overdrawn already. */
 static uint16_t out_window(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     uint32_t unit = 1U << socket->rcv_wscale;
     uint32_t window = tcp_receive_window(stack, socket);
-    uint32_t offered = socket->rcv.edge - socket->rcv.nxt;
     if (socket->receive.used + socket->held <= socket->options.receive_buffer + unit)
         window += unit - 1;
     uint32_t field = window >> socket->rcv_wscale;
     field = field < 65535 ? field : 65535;
-    if (offered == 0 && field > 0) {
-        stack_count(stack, STACK_COUNTER_TCP_FROM_ZERO_WINDOW_ADV);
-        stack_event_add(stack, STACK_EVENT_WINDOW, socket->entry.id, now_us,
-                        STACK_REASON_WINDOW_UPDATE, window, socket->held, 0);
-    } else if (offered > 0 && field == 0) {
-        stack_count(stack, STACK_COUNTER_TCP_TO_ZERO_WINDOW_ADV);
-    }
     socket->rcv.edge = seq_max(socket->rcv.edge, socket->rcv.nxt + (field << socket->rcv_wscale));
+    out_note_zero_window(stack, socket, field == 0, now_us);
     return (uint16_t)field;
 }
 
@@ -159,7 +176,8 @@ static void out_fill_header(struct stack *stack, struct tcp_socket *socket,
     }
     header->timestamp_value = tcp_out_timestamp(stack, socket->ts_offset, now_us);
     header->timestamp_echo = plan->flags & TCP_ACK ? socket->ts_recent : 0;
-    if (seq_gt(socket->snd.up, plan->sequence)) { /* MUST-62: behind the urgent data */
+    if (seq_gt(socket->snd.up,
+               seq_max(plan->sequence, socket->snd.una))) { /* MUST-62: behind the urgent data */
         uint32_t pointer = socket->snd.up - plan->sequence;
         header->flags |= TCP_URG;
         header->urgent_pointer = (uint16_t)(pointer < 65535 ? pointer : 65535);

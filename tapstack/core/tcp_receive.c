@@ -121,6 +121,27 @@ static void receive_remove_ranges(struct tcp_socket *socket, unsigned first, uns
     socket->range_count -= (uint16_t)count;
 }
 
+/* Keeps those of the reported ranges that lie apart from [left, right). */
+static void receive_drop_recent(struct tcp_socket *socket, uint32_t left, uint32_t right)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < socket->recent_count; i++)
+        if (seq_gt(socket->recent[i].left, right) || seq_lt(socket->recent[i].right, left))
+            socket->recent[kept++] = socket->recent[i];
+    socket->recent_count = (uint8_t)kept;
+}
+
+/* SACK blocks: the range that changed last first, then those reported before (RFC 2018, 4). */
+static void receive_note_recent(struct tcp_socket *socket, uint32_t left, uint32_t right)
+{
+    receive_drop_recent(socket, left, right);
+    if (socket->recent_count == TCP_SACK_BLOCKS_MAX)
+        socket->recent_count--;
+    memmove(socket->recent + 1, socket->recent, socket->recent_count * sizeof(*socket->recent));
+    socket->recent[0] = (struct tcp_range){left, right};
+    socket->recent_count++;
+}
+
 /* Joins [left, right) with the ranges it touches. Returns whether it was kept. */
 static bool receive_insert_range(struct stack *stack, struct tcp_socket *socket, uint32_t left,
                                  uint32_t right)
@@ -142,7 +163,7 @@ static bool receive_insert_range(struct stack *stack, struct tcp_socket *socket,
             (socket->range_count - first) * sizeof(*socket->ranges));
     socket->ranges[first] = (struct tcp_range){left, right};
     socket->range_count++;
-    socket->range_newest = (uint16_t)first;
+    receive_note_recent(socket, left, right);
     socket->out_of_order_bytes += right - left;
     return true;
 }
@@ -176,7 +197,7 @@ static void receive_join_ranges(struct tcp_socket *socket)
         joined++;
     }
     receive_remove_ranges(socket, 0, joined);
-    socket->range_newest = 0;
+    receive_drop_recent(socket, socket->rcv.nxt - (1U << 30), socket->rcv.nxt);
 }
 
 /* ---- data ---- */
@@ -273,5 +294,6 @@ void tcp_receive_release(struct stack *stack, struct tcp_socket *socket)
     pool_give(&stack->pool, socket->ranges, socket->range_capacity * sizeof(*socket->ranges));
     socket->ranges = NULL;
     socket->range_count = socket->range_capacity = 0;
+    socket->recent_count = 0;
     socket->out_of_order_bytes = 0;
 }

@@ -20,6 +20,18 @@ void tcp_recovery_open(struct stack *stack, struct tcp_socket *socket)
                                 (uint32_t)stack->settings.tcp_initial_window);
 }
 
+/* A SYN that had to be repeated says that the path is bad or slow: one segment to begin with
+   (RFC 5681, 3.1), and three seconds' patience until there is a sample (RFC 6298, 5.7). */
+void tcp_recovery_established(struct tcp_socket *socket)
+{
+    const uint32_t cautious_rto_us = 3000000;
+    if (socket->retransmits == 0)
+        return;
+    socket->congestion.cwnd = socket->snd_mss;
+    if (socket->srtt_us == 0 && socket->rto_us < cautious_rto_us)
+        socket->rto_us = cautious_rto_us;
+}
+
 static uint32_t recovery_flight(const struct tcp_socket *socket)
 {
     return socket->snd.max - socket->snd.una;

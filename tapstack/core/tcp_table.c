@@ -230,8 +230,7 @@ struct tcp_socket *tcp_table_find_listener(const struct stack *stack,
 {
     struct tcp_socket *any = NULL;
     struct tcp_socket *socket;
-    LIST_FOREACH(socket, &stack->tcp.port[local_port % TCP_PORT_BUCKETS], port)
-    {
+    LIST_FOREACH (socket, &stack->tcp.port[local_port % TCP_PORT_BUCKETS], port) {
         if (socket->entry.state != TCP_LISTEN || socket->entry.local_port != local_port)
             continue;
         if (ip_address_equal(&socket->entry.local_address, local))
@@ -246,10 +245,10 @@ bool tcp_table_port_taken(const struct stack *stack, const struct ip_address *lo
                           uint16_t local_port)
 {
     const struct tcp_socket *socket;
-    LIST_FOREACH(socket, &stack->tcp.port[local_port % TCP_PORT_BUCKETS], port)
-    if (socket->entry.local_port == local_port &&
-        table_addresses_meet(&socket->entry.local_address, local))
-        return true;
+    LIST_FOREACH (socket, &stack->tcp.port[local_port % TCP_PORT_BUCKETS], port)
+        if (socket->entry.local_port == local_port && socket->entry.state <= TCP_LISTEN &&
+            table_addresses_meet(&socket->entry.local_address, local))
+            return true;
     return false;
 }
 
