@@ -111,25 +111,45 @@ static void leads_list(char *const *words, int count, char *text, size_t size)
             used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", c->words);
 }
 
+/* Is the last of these words cut so short that it could be the start of another one? */
+static bool words_unclear(char *const *words, int count)
+{
+    const struct command *first = NULL;
+    for (const struct command *c = command_list; c->words; c++) {
+        size_t length, first_length;
+        if (!words_lead(c, words, count))
+            continue;
+        first = first ? first : c;
+        const char *word = command_word(c, count - 1, &length);
+        const char *other = command_word(first, count - 1, &first_length);
+        if (length != first_length || memcmp(word, other, length) != 0)
+            return true;
+    }
+    return false;
+}
+
+static const struct command *command_of(char *const *words, int count)
+{
+    for (const struct command *c = command_list; c->words; c++)
+        if (words_lead(c, words, count) && command_ends(c, count))
+            return c;
+    return NULL;
+}
+
 const struct command *command_find(char *const *words, int count, int *used, char *error,
                                    size_t error_size)
 {
     char names[160];
     int known = words_known(words, count);
-    const struct command *found = NULL;
-    int matches = 0;
-    for (const struct command *c = command_list; c->words && known > 0; c++)
-        if (words_lead(c, words, known) && command_ends(c, known)) {
-            found = c;
-            matches++;
-        }
     *used = known;
-    if (matches == 1)
-        return found;
     if (known == 0)
         return REFUSE(NULL, "unknown command \"%.40s\"; help lists them", words[0]);
+    bool unclear = words_unclear(words, known);
+    const struct command *found = unclear ? NULL : command_of(words, known);
+    if (found)
+        return found;
     leads_list(words, known, names, sizeof names);
-    if (known < count && matches == 0)
+    if (known < count && !unclear)
         return REFUSE(NULL, "\"%.40s\" is not known here; there are: %s", words[known], names);
     return REFUSE(NULL, "incomplete or not clear; there are: %s", names);
 }

@@ -118,7 +118,7 @@ struct unit {
     const char *name;
 };
 static const struct unit time_units[] = {{3600000000, "h"},
-                                         {60000000, "m"},
+                                         {60000000, "min"},
                                          {1000000, "s"},
                                          {1000, "ms"},
                                          {1, "us"}};

@@ -8,7 +8,7 @@
 
 enum {
     GAP = 2,         /* between columns */
-    BLOCK_NAME = 14, /* columns for a block's name */
+    BLOCK_NAME = 16, /* columns for a block's name */
     BLOCK_GAP = 3,   /* between items */
     LAST_LEAST = 20, /* a last column gets at least this, whatever the others take */
     CELL_MAX = 256,
