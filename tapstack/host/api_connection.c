@@ -141,9 +141,10 @@ static enum step connection_read(struct api_socket *c, size_t *moved)
     if (got > 0) {
         *moved += (size_t)got;
         connection_adapt(c, got == size);
-        /* Less than asked for: drained, unless the kernel stopped at a mark or at descriptors that
-           somebody passed (they are dropped, MSG_CTRUNC). */
-        return got == size || c->urgent || (m.msg_flags & MSG_CTRUNC) ? STEP_MORE : STEP_DONE;
+        /* Less than asked for: drained, unless the end was reported already, or the kernel stopped
+           at a mark or at descriptors that somebody passed (they are dropped, MSG_CTRUNC). */
+        bool stopped = c->end_seen || c->urgent || (m.msg_flags & MSG_CTRUNC);
+        return got == size || stopped ? STEP_MORE : STEP_DONE;
     }
     c->urgent = false;
     if (got < 0 && error == EINTR)
@@ -331,6 +332,8 @@ void api_connection_ready(struct loop_watch *watch, uint32_t events)
     struct api_socket *c = (struct api_socket *)(void *)watch; /* watch is its first member */
     if (events & EPOLLPRI)
         c->urgent = true;
+    if (events & EPOLLRDHUP)
+        c->end_seen = true;
     if (events & EPOLLHUP)
         c->hung_up = true;
     if (events & EPOLLERR)
@@ -343,5 +346,6 @@ void api_connection_ready(struct loop_watch *watch, uint32_t events)
         return;
     if ((events & EPOLLOUT) && !c->write_ended && !connection_drained(c))
         return;
-    connection_collect(c);
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP))
+        connection_collect(c);
 }

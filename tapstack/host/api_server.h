@@ -72,10 +72,11 @@ struct api_socket {
     int owner_pid;
     uint8_t kind; /* enum api_kind */
     bool bound : 1;
-    bool narrow : 1;      /* the application's end still has the small send buffer of an opening */
-    bool paused : 1;      /* the stack takes no more bytes: nothing is read from the application */
-    bool blocked : 1;     /* the pair takes no more bytes: nothing is written to it */
-    bool urgent : 1;      /* an urgent byte of the application is among those to read */
+    bool narrow : 1;   /* the application's end still has the small send buffer of an opening */
+    bool paused : 1;   /* the stack takes no more bytes: nothing is read from the application */
+    bool blocked : 1;  /* the pair takes no more bytes: nothing is written to it */
+    bool urgent : 1;   /* an urgent byte of the application is among those to read */
+    bool end_seen : 1; /* the application's end of file was reported: to be read behind its bytes */
     bool read_ended : 1;  /* the application's last byte and its end are with the stack */
     bool write_ended : 1; /* the peer's last byte and its end are with the application */
     bool hung_up : 1;     /* the application has closed, or both directions are shut down */

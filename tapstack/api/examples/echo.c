@@ -1,5 +1,4 @@
-/* An echo server on port 7 of the stack: every byte comes back. cc echo.c $(pkg-config --libs
- * tapstack) */
+/* An echo server on port 7 of the stack: every byte comes back. */
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
