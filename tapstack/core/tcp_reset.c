@@ -10,7 +10,9 @@ enum {
 void tcp_reset_bare(struct stack *stack, const struct tcp_entry *entry, struct tcp_header *header,
                     uint8_t ttl, uint8_t tos, uint64_t now_us)
 {
-    struct packet *packet = packet_create(&stack->pool, IP_PAYLOAD_OFFSET + TCP_HEADER_MAX);
+    bool room = stack->out.count < PACKET_QUEUE_MAX;
+    struct packet *packet =
+        room ? packet_create(&stack->pool, IP_PAYLOAD_OFFSET + TCP_HEADER_MAX) : NULL;
     if (!packet) {
         stack_drop(stack, STACK_COUNTER_IP_OUT_DISCARDS, entry->id, 0, now_us);
         return;
