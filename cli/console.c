@@ -228,7 +228,8 @@ static int watch_stream(struct console *console, const struct command *command,
         json_t *line = remote_next(&console->remote, &last);
         if (!line)
             return -1;
-        if (!stopping || last)
+        bool told = json_integer_value(json_object_get(line, "lost")) > 0;
+        if (last ? told : !stopping) /* the last line tells only what was lost */
             watch_print(console, command, arguments, line);
         json_decref(line);
     }

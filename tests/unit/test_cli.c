@@ -383,7 +383,9 @@ static void with_daemon(const char *first_line, const char *answer, const char *
         }
         free(dump);
         json_decref(got);
-        usleep(20000); /* let the played daemon close */
+        struct pollfd end = {.fd = remote.fd, .events = POLLIN};
+        if (remote.fd >= 0)
+            assert_int_equal(poll(&end, 1, -1), 1); /* the played daemon has closed */
     }
     remote_close(&remote);
     waitpid(pid, NULL, 0);

@@ -429,6 +429,137 @@ static void test_too_many_consoles(void **state)
     close(greeted(house));
 }
 
+/* ---- Connections ---- */
+
+/* Opens a connection that stays in SYN-SENT; its id. */
+static uint32_t connect_out(struct house *house, uint16_t port)
+{
+    struct stack *stack = house->daemon.stack;
+    struct stack_endpoint remote = {.address = ip_address_from_v4(0x0a4d0001), .port = port};
+    struct stack_summary summary;
+    int socket = stack_open(stack, 6);
+    assert_int_equal(stack_connect(stack, socket, &remote, house->daemon.loop.now_us),
+                     STACK_IN_PROGRESS);
+    assert_int_equal(stack_summary(stack, socket, &summary, house->daemon.loop.now_us), 0);
+    return summary.id;
+}
+
+static void test_a_connection_is_shown_and_killed(void **state)
+{
+    static const char *const wanted[] = {
+        "state", "local", "remote",      "iss",     "snd_una",       "rcv_wnd",    "cwnd",
+        "rtt",   "rto",   "rto_left_us", "snd_mss", "total_retrans", "bytes_acked"};
+    struct house *house = *state;
+    char request[80];
+    unsigned id = connect_out(house, 7777);
+    int fd = greeted(house);
+    snprintf(request, sizeof request, "{\"do\":\"show.connection\",\"id\":%u}", id);
+    json_t *answer = ask(house, fd, request), *c = json_object_get(answer, "connection");
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        assert_non_null(json_object_get(c, wanted[i]));
+    assert_string_equal(json_string_value(json_object_get(c, "state")), "SYN-SENT");
+    assert_true(json_is_false(json_object_get(c, "passive")));
+    assert_true(json_is_null(json_object_get(c, "persist_left_us"))); /* does not run */
+    json_decref(answer);
+    expect_ok(house, fd, "{\"do\":\"write\"}");
+    snprintf(request, sizeof request, "{\"do\":\"kill\",\"id\":%u}", id);
+    expect_ok(house, fd, request);
+    answer = ask(house, fd, "{\"do\":\"show.connections\",\"state\":\"SYN-SENT\"}");
+    assert_int_equal(json_array_size(json_object_get(answer, "connections")), 0);
+    json_decref(answer);
+    close(fd);
+}
+
+static void test_a_long_list_comes_in_parts(void **state)
+{
+    enum { COUNT = 1000 };
+    struct house *house = *state;
+    bool seen[COUNT] = {false};
+    unsigned lines = 0, entries = 0;
+    for (unsigned i = 0; i < COUNT; i++)
+        connect_out(house, (uint16_t)(1000 + i));
+    int fd = greeted(house);
+    say(fd, "{\"do\":\"show.connections\",\"state\":\"syn_sent\",\"peer\":\"10.77.0.1\"}\n");
+    for (bool last = false; !last; lines++) {
+        json_t *line = hear(house, fd), *c;
+        size_t index;
+        json_array_foreach(json_object_get(line, "connections"), index, c)
+        {
+            json_t *port = json_object_get(json_object_get(c, "remote"), "port");
+            seen[json_integer_value(port) - 1000] = true;
+            entries++;
+        }
+        last = json_object_get(line, "ok") != NULL;
+        json_decref(line);
+    }
+    assert_int_equal(entries, COUNT); /* each once */
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_true(seen[i]);
+    assert_true(lines > 5);
+    close(fd);
+}
+
+/* ---- Events ---- */
+
+static void test_a_stream_brings_events(void **state)
+{
+    struct house *house = *state;
+    bool found = false;
+    int fd = greeted(house);
+    say(fd, "{\"do\":\"events\",\"follow\":true}\n");
+    turn(house);
+    turn(house);
+    unsigned id = connect_out(house, 7777);
+    house->daemon.loop.deadline = NULL; /* turns wait for the timer of streams */
+    while (!found) {
+        json_t *line, *event;
+        size_t index;
+        line = hear(house, fd);
+        json_array_foreach(json_object_get(line, "events"), index, event)
+        {
+            const char *to = json_string_value(json_object_get(event, "to"));
+            if (json_integer_value(json_object_get(event, "id")) == id && to)
+                found |= strcmp(to, "SYN-SENT") == 0;
+        }
+        json_decref(line);
+    }
+    assert_true(found);
+    close(fd);
+}
+
+/* One that dies in the middle of its stream leaves nothing behind. */
+static void test_a_stream_may_break_off(void **state)
+{
+    struct house *house = *state;
+    for (int i = 0; i < 200; i++) { /* more than may be connected at once */
+        int fd = greeted(house);
+        say(fd, "{\"do\":\"events\",\"follow\":true}\n");
+        turn(house);
+        close(fd);
+        turn(house);
+        turn(house);
+    }
+    int fd = greeted(house);
+    expect_ok(house, fd, "{\"do\":\"show\"}");
+    close(fd);
+}
+
+static void test_the_last_events_are_shown(void **state)
+{
+    struct house *house = *state;
+    for (uint16_t port = 1; port <= 300; port++) /* more events than are kept */
+        connect_out(house, port);
+    int fd = greeted(house);
+    json_t *answer = ask(house, fd, "{\"do\":\"events\",\"count\":3}");
+    assert_int_equal(json_array_size(json_object_get(answer, "events")), 3);
+    json_decref(answer);
+    answer = ask(house, fd, "{\"do\":\"events\",\"count\":100000}");
+    assert_int_equal(json_array_size(json_object_get(answer, "events")), 256);
+    assert_true(json_integer_value(json_object_get(answer, "lost")) > 0);
+    json_decref(answer);
+    close(fd);
+}
+
 /* ---- Captures ---- */
 
 static void say_with_descriptor(int fd, const char *text, int descriptor)
@@ -609,6 +740,11 @@ int main(void)
         WITH_HOUSE(test_a_stream_ends_with_the_next_request),
         WITH_HOUSE(test_a_second_daemon_is_refused),
         WITH_HOUSE(test_too_many_consoles),
+        WITH_HOUSE(test_a_connection_is_shown_and_killed),
+        WITH_HOUSE(test_a_long_list_comes_in_parts),
+        WITH_HOUSE(test_a_stream_brings_events),
+        WITH_HOUSE(test_a_stream_may_break_off),
+        WITH_HOUSE(test_the_last_events_are_shown),
         WITH_HOUSE(test_capture_to_a_file),
         WITH_HOUSE(test_capture_read_by_tshark),
         WITH_HOUSE(test_capture_to_a_slow_pipe_loses_and_counts),
