@@ -7,8 +7,9 @@
 #include <time.h>
 
 #include "table.h"
+#include "unit.h"
 
-enum { TEXT_MAX = 64 };
+enum { TEXT_MAX = UNIT_TEXT_MAX };
 
 /* ---- Reading an answer ---- */
 
@@ -55,89 +56,9 @@ static const char *maybe(const json_t *object, const char *name, char *out)
     return out;
 }
 
-/* ---- Units ---- */
-
-/* Milliseconds with the microseconds behind the point: "0.312 ms". */
-static const char *ms(uint64_t us, char *out)
-{
-    snprintf(out, TEXT_MAX, "%" PRIu64 ".%03u ms", us / 1000, (unsigned)(us % 1000));
-    return out;
-}
-
 static const char *member_ms(const json_t *object, const char *name, char *out)
 {
-    return is_given(object, name) ? ms(number(object, name), out) : "-";
-}
-
-/* For long times: "2d 3h 04m 05s", "12.345 s". */
-static const char *duration(uint64_t us, char *out)
-{
-    uint64_t seconds = us / 1000000;
-    unsigned days = (unsigned)(seconds / 86400), hours = (unsigned)(seconds / 3600 % 24);
-    unsigned minutes = (unsigned)(seconds / 60 % 60), rest = (unsigned)(seconds % 60);
-    if (days)
-        snprintf(out, TEXT_MAX, "%ud %uh %02um %02us", days, hours, minutes, rest);
-    else if (hours)
-        snprintf(out, TEXT_MAX, "%uh %02um %02us", hours, minutes, rest);
-    else if (minutes)
-        snprintf(out, TEXT_MAX, "%um %02us", minutes, rest);
-    else
-        snprintf(out, TEXT_MAX, "%u.%03u s", rest, (unsigned)(us / 1000 % 1000));
-    return out;
-}
-
-/* "1.5 Mbit/s" from bits a second. */
-static const char *rate(double bits, char *out)
-{
-    static const char *const units[] = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"};
-    unsigned unit = 0;
-    for (; bits >= 1000 && unit + 1 < sizeof units / sizeof units[0]; unit++)
-        bits /= 1000;
-    snprintf(out, TEXT_MAX, "%.1f %s", bits, units[unit]);
-    return out;
-}
-
-/* "12.0 MiB" */
-static const char *bytes(uint64_t count, char *out)
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-    if (count < 1024) {
-        snprintf(out, TEXT_MAX, "%" PRIu64 " B", count);
-        return out;
-    }
-    double value = (double)count / 1024;
-    unsigned unit = 0;
-    for (; value >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++)
-        value /= 1024;
-    snprintf(out, TEXT_MAX, "%.1f %s", value, units[unit]);
-    return out;
-}
-
-struct unit {
-    uint64_t size;
-    const char *name;
-};
-static const struct unit time_units[] = {{3600000000, "h"},
-                                         {60000000, "min"},
-                                         {1000000, "s"},
-                                         {1000, "ms"},
-                                         {1, "us"}};
-static const struct unit byte_units[] = {{1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "K"}, {1, "B"}};
-
-/* A setting's value in the largest unit that leaves no rest: 200000 us is "200ms". */
-static const char *setting(uint64_t value, const char *unit, char *out)
-{
-    bool time = strcmp(unit, "us") == 0;
-    if (!time && strcmp(unit, "bytes") != 0) {
-        snprintf(out, TEXT_MAX, "%" PRIu64 "%s%s", value, unit[0] && unit[0] != '/' ? " " : "",
-                 unit);
-        return out;
-    }
-    const struct unit *u = time ? time_units : byte_units;
-    while (u->size > 1 && (value < u->size || value % u->size != 0))
-        u++;
-    snprintf(out, TEXT_MAX, "%" PRIu64 "%s", value / u->size, u->name);
-    return out;
+    return is_given(object, name) ? unit_ms(number(object, name), out) : "-";
 }
 
 /* ---- Lists ---- */
@@ -207,7 +128,7 @@ void show_arp(FILE *out, const json_t *answer)
         table_add(&table, "%s", text(n, "interface"));
         table_add(&table, "%" PRIu64, number(n, "queued"));
         if (is_given(n, "confirmed_us"))
-            table_add(&table, "%s ago", duration(number(n, "confirmed_us"), ago));
+            table_add(&table, "%s ago", unit_duration(number(n, "confirmed_us"), ago));
         else
             table_add(&table, "never");
     }
@@ -262,7 +183,7 @@ void show_settings(FILE *out, const json_t *answer)
     json_array_foreach(json_object_get(answer, "settings"), i, s)
     {
         table_add(&table, "%s", text(s, "name"));
-        table_add(&table, "%s", setting(number(s, "value"), text(s, "unit"), value));
+        table_add(&table, "%s", unit_setting(number(s, "value"), text(s, "unit"), value));
         table_add(&table, "%s", number(s, "value") != number(s, "default") ? "*" : "");
         table_add(&table, "%s", text(s, "what"));
     }
@@ -274,8 +195,8 @@ void show_set(FILE *out, const json_t *answer)
     char before[TEXT_MAX], value[TEXT_MAX];
     const char *unit = text(answer, "unit");
     fprintf(out, "%s: %s (was %s)\n", text(answer, "name"),
-            setting(number(answer, "value"), unit, value),
-            setting(number(answer, "before"), unit, before));
+            unit_setting(number(answer, "value"), unit, value),
+            unit_setting(number(answer, "before"), unit, before));
 }
 
 void show_capture(FILE *out, const json_t *answer)
@@ -284,7 +205,7 @@ void show_capture(FILE *out, const json_t *answer)
     const char *ended = text(answer, "ended");
     fprintf(out, "%s: %" PRIu64 " frames, %s, %" PRIu64 " lost%s%s\n",
             flag(answer, "running") ? "running" : "not running", number(answer, "frames"),
-            bytes(number(answer, "bytes"), size), number(answer, "lost"),
+            unit_bytes(number(answer, "bytes"), size), number(answer, "lost"),
             ended[0] ? "; ended: " : "", ended);
 }
 
@@ -372,10 +293,10 @@ static void traffic_line(FILE *out, const json_t *interface, const char *name, c
     snprintf(key, sizeof key, "%s_packets", prefix);
     block_add(&block, "%" PRIu64 " frames", number(interface, key));
     snprintf(key, sizeof key, "%s_bytes", prefix);
-    block_add(&block, "%s", bytes(number(interface, key), size));
+    block_add(&block, "%s", unit_bytes(number(interface, key), size));
     snprintf(key, sizeof key, "%s_bits_per_s", prefix);
     block_add(&block, "%s on average",
-              rate(json_real_value(json_object_get(interface, key)), speed));
+              unit_rate(json_real_value(json_object_get(interface, key)), speed));
     block_close(&block);
 }
 
@@ -397,9 +318,9 @@ static void memory_line(FILE *out, const json_t *memory)
     char total[TEXT_MAX], buffers[TEXT_MAX], cached[TEXT_MAX];
     struct block block;
     block_open(&block, out, "Memory");
-    block_add(&block, "%s", bytes(number(memory, "bytes"), total));
-    block_add(&block, "in buffers %s", bytes(number(memory, "buffers"), buffers));
-    block_add(&block, "kept for reuse %s", bytes(number(memory, "cached"), cached));
+    block_add(&block, "%s", unit_bytes(number(memory, "bytes"), total));
+    block_add(&block, "in buffers %s", unit_bytes(number(memory, "buffers"), buffers));
+    block_add(&block, "kept for reuse %s", unit_bytes(number(memory, "cached"), cached));
     block_add(&block, "sockets %" PRIu64, number(memory, "sockets"));
     block_add(&block, "time-wait %" PRIu64, number(memory, "time_wait"));
     block_close(&block);
@@ -421,7 +342,7 @@ void show_overview(FILE *out, const json_t *answer)
     char uptime[TEXT_MAX];
     json_t *interface = json_object_get(answer, "interface");
     fprintf(out, "%s %s, up %s%s\n", text(answer, "program"), text(answer, "version"),
-            duration(number(answer, "uptime_us"), uptime),
+            unit_duration(number(answer, "uptime_us"), uptime),
             flag(answer, "capturing") ? ", capturing" : "");
     if (json_is_object(interface)) {
         interface_line(out, interface);
@@ -458,7 +379,7 @@ static void state_block(FILE *out, const json_t *c)
             endpoint(c, "remote", remote));
     block_open(&block, out, "Open");
     block_add(&block, "%s", flag(c, "passive") ? "by the peer" : "from here");
-    block_add(&block, "age %s", duration(number(c, "age_us"), time));
+    block_add(&block, "age %s", unit_duration(number(c, "age_us"), time));
     block_add(&block, "process %s", maybe(c, "pid", pid));
     if (flag(c, "fin_sent"))
         block_add(&block, "FIN sent");
@@ -584,7 +505,7 @@ static void limit_block(FILE *out, const json_t *c)
     uint64_t busy = number(c, "busy_time");
     double percent = busy ? 100.0 / (double)busy : 0;
     block_open(&block, out, "Limits");
-    block_add(&block, "busy %s", ms(busy, time));
+    block_add(&block, "busy %s", unit_ms(busy, time));
     block_add(&block, "by the peer's window %s (%.0f %%)", member_ms(c, "rwnd_limited", time),
               percent * (double)number(c, "rwnd_limited"));
     block_add(&block, "by the send buffer %s (%.0f %%)", member_ms(c, "sndbuf_limited", time),
