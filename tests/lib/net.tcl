@@ -176,8 +176,16 @@ namespace eval net {
         return [pid_of httpd]
     }
 
-    # The workers of the web server: the children of its first process.
-    proc workers {} { return [exec pgrep -P [pid_of httpd]] }
+    # The process of the web server that waits for connections: the last one that said so.
+    proc listener {{name httpd}} {
+        return [lindex [regexp -all -inline {\[(\d+)\] listener: info: listening} [log_of $name]] end]
+    }
+
+    # Its communication modules: the other children of its first process.
+    proc workers {{name httpd}} {
+        set listener [listener $name]
+        return [lmap pid [exec pgrep -P [pid_of $name]] {expr {$pid eq $listener ? [continue] : $pid}}]
+    }
 
     # One command of the console. Returns its output; an error has its status in -errorcode.
     proc tapctl {args} {
