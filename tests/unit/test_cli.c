@@ -1,20 +1,17 @@
 /* The console: lines read against its command table, answers put together and set in columns. */
 #define _GNU_SOURCE
-#include "../../cli/command.h"
-#include "../../cli/console.h"
-#include "../../cli/remote.h"
-#include "../../cli/show.h"
-#include "../../cli/table.h"
+/* Its files are no library: they are compiled into this test, all but main and the prompt. */
+#include "../../cli/command.c"
+#include "../../cli/console.c"
+#include "../../cli/remote.c"
+#include "../../cli/show.c"
+#include "../../cli/table.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include <sys/wait.h>
 
 /* ---- Lines ---- */
