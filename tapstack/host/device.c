@@ -102,7 +102,11 @@ static int device_read_to_ring(struct device *device)
     return size;
 }
 
-/* Puts a frame into the cable as it would be on a wire. */
+static void device_serve_inbound(struct device *device);
+static void device_serve_outbound(struct device *device);
+
+/* Puts a frame into the cable as it would be on a wire, and takes out what arrives at once: a batch
+   is larger than the cable's queue. */
 static void device_send_by_cable(struct device *device, int direction, const struct frame *frame)
 {
     struct frame_splitter splitter;
@@ -110,6 +114,10 @@ static void device_send_by_cable(struct device *device, int direction, const str
     frame_split_start(&splitter, frame);
     while ((size = frame_split_next(&splitter, device->cut, DEVICE_SLOT_BYTES)) > 0)
         cable_send(device->cable[direction], device->cut, size, device->daemon->loop.now_us);
+    if (direction == DEVICE_IN)
+        device_serve_inbound(device);
+    else
+        device_serve_outbound(device);
 }
 
 /* Reads the next frame into the cable. Returns its size or what tap_read says. */
