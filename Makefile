@@ -46,7 +46,8 @@ PROGRAMS  := $(B)/tapstackd $(B)/tapstack-httpd $(B)/tapctl
 LIBRARIES := $(B)/libtapstack.a $(B)/libtapstack.so.0 $(B)/libtapstack-core.a
 LAB       := $(B)/libtapstack-lab.a
 
-.PHONY: all programs tests check lint demo run bench soak fuzz install uninstall clean help deps
+
+.PHONY: all tests check lint demo run bench soak fuzz fuzzers install uninstall clean help deps
 all: $(PROGRAMS) $(LIBRARIES)
 tests: all $(UNITS) $(TOOLS) $(B)/sim/sim $(B)/fuzz/frames $(B)/echo
 
@@ -121,16 +122,24 @@ run: all
 bench: all
 	@tests/bench/run $(B)
 
-# New seeds on both cores for so many seconds.
-soak: SECONDS ?= 600
+# New seeds of the simulator on both cores for so many seconds.
+SECONDS ?= 600
 soak: tests
 	@tests/lib/soak.sh $(B) $(SECONDS)
 
-# libFuzzer (clang): FUZZ_SECONDS a fuzzer; and FRAMES random frames into the stack.
-FUZZ_SECONDS ?= 60
+# Ten million frames into the stack under the sanitizers; then libFuzzer (clang), each fuzzer for
+# FUZZ_SECONDS.
 FRAMES ?= 10000000
+FUZZ_SECONDS ?= 60
+$(B)/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(PARTS)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $< $(PARTS) $(HOST_LIBS) -lpthread
+
+fuzzers: $(addprefix $(B)/fuzz/,$(FUZZERS))
 fuzz:
-	@tests/lib/fuzz.sh $(FUZZ_SECONDS) $(FRAMES) $(FUZZERS)
+	$(Q)$(MAKE) VARIANT=sanitize build/sanitize/fuzz/frames
+	$(Q)$(MAKE) VARIANT=fuzz-sanitize CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzzers
+	@tests/lib/fuzz.sh $(FRAMES) $(FUZZ_SECONDS)
 
 deps:
 	@tests/lib/deps.sh $(if $(BENCH),bench)
