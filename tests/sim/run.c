@@ -27,7 +27,7 @@ struct end {
     int side, number;
     int socket;
     uint32_t sent, received;
-    bool can_send, can_receive, peer_ended, shut_down;
+    bool connected, can_send, can_receive, peer_ended, shut_down;
     int error;        /* enum stack_error, 0: none */
     uint64_t next_at; /* does nothing before */
     uint64_t done_at;
@@ -178,7 +178,7 @@ static void end_accept(struct run *run, struct end *end)
     }
     end->socket = socket;
     end->state = END_OPEN;
-    end->can_send = end->can_receive = true;
+    end->connected = end->can_send = end->can_receive = true;
     end_options(run, end);
     stack_set_user(stack, socket, end);
 }
@@ -286,7 +286,7 @@ static bool wants_to_end(const struct run *run, const struct end *end)
 {
     const struct end_plan *plan = plan_of(run, end);
     uint32_t expected = run->plan->connection[end->number].end[1 - end->side].bytes;
-    bool all_sent = end->sent == plan->bytes;
+    bool all_sent = end->connected && end->sent == plan->bytes;
     switch (plan->ending) {
     case ENDING_SHUTDOWN_THEN_READ:
         return all_sent && (!end->shut_down || end->peer_ended);
@@ -354,6 +354,7 @@ static void readiness_take(struct run *run, int side)
             end_accept(run, end);
         if (ready.socket != end->socket || end->state != END_OPEN)
             continue;
+        end->connected |= (ready.what & STACK_READY_CONNECTED) != 0;
         unsigned over = STACK_READY_ERROR | STACK_READY_END;
         end->can_receive |= (ready.what & (STACK_READY_RECV | over)) != 0;
         end->can_send |= (ready.what & (STACK_READY_SEND | STACK_READY_CONNECTED | over)) != 0;
@@ -490,6 +491,21 @@ static bool all_over(const struct run *run)
     return true;
 }
 
+static void fail_not_over(struct run *run)
+{
+    static const char *const states[] = {"waits for its peer", "is open", "is done"};
+    for (unsigned i = 0; i < run->plan->connections; i++) {
+        for (int side = 0; side < WORLD_SIDES; side++) {
+            const struct end *end = &run->end[i][side];
+            if (!end_is_over(run, end))
+                fail(run, "connection %u, %c %s: sent %u, received %u%s%s%s%s", i, "AB"[side],
+                     states[end->state], end -> sent, end -> received,
+                     end -> can_send ? ", can send" : "", end->can_receive ? ", can receive" : "",
+                     end->peer_ended ? ", peer ended" : "", end->shut_down ? ", shut down" : "");
+        }
+    }
+}
+
 static void run_applications(struct run *run)
 {
     uint64_t end_at = world_now(run->world) + TIME_MAX * SIM_S;
@@ -497,7 +513,7 @@ static void run_applications(struct run *run)
         uint64_t next_at = applications_act(run);
         uint64_t now_us = world_now(run->world);
         if (now_us >= end_at) {
-            fail(run, "the applications are not done");
+            fail_not_over(run);
             return;
         }
         uint64_t limit = next_at < now_us ? now_us : next_at;
@@ -580,6 +596,31 @@ static void run_start(struct run *run)
     }
 }
 
+/* What both stacks still know, for one who looks for the cause. */
+static void sockets_print(struct run *run, int side)
+{
+    struct stack *stack = stack_of(run, side);
+    uint64_t now_us = world_now(run->world);
+    struct stack_summary summary;
+    struct stack_info info;
+    for (uint32_t cursor = 0; stack_next_summary(stack, &cursor, &summary, now_us);) {
+        if (stack_info_by_id(stack, summary.id, &info, now_us) != 0)
+            continue;
+        printf("  %c %u > %u %s: una %u nxt %u max %u wnd %u cwnd %u not sent %u rto left %lld, "
+               "persist left %lld, rcv_nxt %u rcv_wnd %u unread %u\n",
+               "AB"[side], summary.local.port, summary.remote.port, tcp_state_name(summary.state),
+               info.snd_una, info.snd_nxt, info.snd_max, info.snd_wnd, info.cwnd, info.not_sent,
+               (long long)info.rto_left_us, (long long)info.persist_left_us, info.rcv_nxt,
+               info.rcv_wnd, summary.receive_queue);
+    }
+    struct stack_event event;
+    for (uint64_t at = 0; stack_next_event(stack, &at, &event, NULL);)
+        if (event.kind == STACK_EVENT_STATE || event.kind == STACK_EVENT_RESET)
+            printf("  %c %12.6f id %u %s %u %u\n", "AB"[side],
+                   (double)(event.at_us - run->plan->world.start_us) / (double)SIM_S, event.id,
+                   stack_event_name(event.kind), event.argument[0], event.argument[1]);
+}
+
 void run_plan(const struct plan *plan, bool verbose, const char *capture_path,
               struct run_result *result)
 {
@@ -594,6 +635,8 @@ void run_plan(const struct plan *plan, bool verbose, const char *capture_path,
         world_capture(run->world);
     run_start(run);
     run_applications(run);
+    for (int side = 0; side < WORLD_SIDES && verbose; side++)
+        sockets_print(run, side);
     check_results(run);
     run_out(run);
     if (capture_path)

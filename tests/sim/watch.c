@@ -1,5 +1,6 @@
 /* What can be told from the wire alone: the offered window's right edge never moves left (RFC 9293
-   3.8.6, SHLD-14), and nobody sends beyond the edge that the peer has offered. */
+   3.8.6, SHLD-14), but for what a shift count cannot express (RFC 7323, 2.4 and appendix F), and
+   nobody sends beyond the edge that the peer has offered. */
 #include "sim.h"
 
 #include <string.h>
@@ -38,7 +39,9 @@ static const char *edge_check(struct watch_side *here, const struct watch_side *
     uint32_t edge = tcp->acknowledgment + window;
     if (peer->fin_seen && seq_ge(tcp->acknowledgment, peer->fin_end))
         return NULL;
-    bool moved_left = here->edge_known && seq_lt(edge, here->edge);
+    uint32_t rounding = scaled ? (1U << here->scale) - 1 : 0;
+    bool moved_left = here->edge_known && seq_lt(edge + rounding, here->edge) &&
+                      !(tcp->flags & TCP_SYN); /* a SYN cannot say more than 65,535 */
     here->edge = here->edge_known ? seq_max(edge, here->edge) : edge;
     here->edge_known = true;
     return moved_left ? "the right edge of the window moved left" : NULL;

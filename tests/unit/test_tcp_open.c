@@ -181,8 +181,8 @@ static void active_open_to_a_plain_peer(void **state)
     out("S 0:0(0) win * <mss 1460,sackOK,TS val * ecr 0,nop,wscale 8>");
     in("S. 0:0(0) ack 1 win 60000 <mss 500>");
     out(". 1:1(0) ack 1");
-    send_bytes(600);
-    const struct harness_frame *frame = out(". 1:501(500) ack 1");
+    send_bytes(500);
+    const struct harness_frame *frame = out("P. 1:501(500) ack 1");
     assert_int_equal(frame->tcp.options_present, 0);
     in("P. 1001:1011(10) ack 1 win 60000");
     frame = out(". *:*(0) ack 1");

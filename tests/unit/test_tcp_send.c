@@ -153,6 +153,7 @@ static void cork_holds_for_200_ms(void **state)
     send_bytes(1500);
     out("*1:1001(1000) ack 1");
     none();
+    ack_to(1001);
     harness_run_until(h.now_us + 200 * MS);
     out("P. 1001:1511(510) ack 1");
 }
