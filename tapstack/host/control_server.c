@@ -311,14 +311,14 @@ static void timer_set(struct control_server *server, bool ticking)
         server->ticking = ticking;
 }
 
-/* Some work for this turn. Returns whether more could be done without waiting for the client. */
+/* Some work for this turn. Returns whether more is left than waiting for the client to speak. */
 static bool client_work(struct control_client *client)
 {
     for (int i = 0; i < STEPS_PER_TURN; i++) {
         if (client->gone && client->command)
             command_finish(client);
         if (output_waiting(client) >= OUTPUT_MARK)
-            return false;
+            return true;
         if (client->command && !client->streaming)
             command_step(client);
         else if (!line_take(client))
@@ -368,16 +368,13 @@ static void client_greet(struct control_client *client)
 
 static struct control_client *client_open(struct control_server *server, int fd)
 {
-    struct control_client *client = malloc(sizeof *client);
+    struct control_client *client = calloc(1, sizeof *client);
     struct ucred peer;
     socklen_t size = sizeof peer;
     if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
         free(client);
         return NULL;
     }
-    memset(client, 0, offsetof(struct control_client, input));
-    client->output = NULL;
-    client->output_used = client->output_sent = client->output_capacity = 0;
     client->watch = (struct loop_watch){fd, EPOLLIN, client_ready};
     client->server = server;
     client->daemon = server->daemon;

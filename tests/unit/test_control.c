@@ -362,6 +362,29 @@ static void test_a_client_that_does_not_read(void **state)
     close(fd);
 }
 
+/* One that sent far ahead and reads late gets all of its answers. */
+static void test_a_client_that_reads_late(void **state)
+{
+    enum { REQUESTS = 500 };
+    static char bytes[1 << 16];
+    struct house *house = *state;
+    unsigned lines = 0;
+    int fd = greeted(house);
+    for (int i = 0; i < REQUESTS; i++) {
+        say(fd, "{\"do\":\"show.settings\"}\n");
+        turn(house);
+    }
+    for (int idle = 0; lines < REQUESTS && idle < 100;) {
+        ssize_t got = recv(fd, bytes, sizeof bytes, 0);
+        for (ssize_t i = 0; i < got; i++)
+            lines += bytes[i] == '\n';
+        idle = got > 0 ? 0 : idle + 1;
+        turn(house);
+    }
+    assert_int_equal(lines, REQUESTS);
+    close(fd);
+}
+
 static void test_requests_of_one_who_closed_are_served(void **state)
 {
     struct house *house = *state;
@@ -736,6 +759,7 @@ int main(void)
         WITH_HOUSE(test_listeners_are_shown),
         WITH_HOUSE(test_writing_must_be_asked_for),
         WITH_HOUSE(test_a_client_that_does_not_read),
+        WITH_HOUSE(test_a_client_that_reads_late),
         WITH_HOUSE(test_requests_of_one_who_closed_are_served),
         WITH_HOUSE(test_a_stream_ends_with_the_next_request),
         WITH_HOUSE(test_a_second_daemon_is_refused),
