@@ -309,6 +309,28 @@ static void shutdown_of_reading(void **state)
     out("F. 11:11(0) ack 101");
 }
 
+/* 3.10.7.4, second, TIME-WAIT: both directions are closed in order already, so a late reset (of a
+   peer that has forgotten the connection) is no news to the application, which may still be
+   reading. */
+static void reset_in_time_wait_is_not_told(void **state)
+{
+    (void)state;
+    establish("mss 1000");
+    in("P. 1:101(100) ack 1 win 65535");
+    out(". 1:1(0) ack 101");
+    shutdown_write();
+    out("F. 1:1(0) ack 101");
+    in("F. 101:101(0) ack 2 win 65535");
+    out(". 2:2(0) ack 102");
+    state_is(TCP_TIME_WAIT);
+    in("R 102:102(0)");
+    none();
+    assert_int_equal(stack_socket_error(h.stack, h.socket), 0);
+    recv_bytes(100);
+    recv_bytes(0);
+    assert_int_equal(stack_socket_error(h.stack, h.socket), 0);
+}
+
 /* ---- TIME-WAIT and a new SYN (RFC 6191; MAY-2, SHLD-4) ---- */
 
 static void go_to_time_wait(const char *options)
@@ -438,6 +460,7 @@ int main(void)
         harness_test(time_wait_refuses_old_timestamp),
         harness_test(buffers_are_given_back),
         harness_test(handles_are_not_reused),
+        harness_test(reset_in_time_wait_is_not_told),
     };
     return cmocka_run_group_tests_name("closing", tests, NULL, NULL);
 }

@@ -170,6 +170,25 @@ static void window_closes_and_opens(void **state)
     assert_true(count_of(STACK_COUNTER_TCP_FROM_ZERO_WINDOW_ADV) >= 1);
 }
 
+/* A buffer smaller than one unit of the window's scale: the window must still open again. */
+static void window_of_less_than_a_unit_opens(void **state)
+{
+    (void)state;
+    set("tcp.receive_buffer", 2048);
+    set("tcp.window_scale", 14);
+    establish("mss 1000,nop,wscale 0");
+    char line[TEXT_LINE_MAX];
+    for (uint32_t at = 1; at < 6001; at += 1000) {
+        snprintf(line, sizeof line, ". %u:%u(1000) ack 1 win 65535", at, at + 1000);
+        in(line);
+        while (recv_some(1000) > 0)
+            ;
+    }
+    harness_run_until(h.now_us + 1 * S);
+    assert_true(info().rcv_wnd > 0);
+    assert_true(info().rcv_nxt - info().irs > 2048);
+}
+
 /* 3.10.7.4: with a closed window valid ACKs, URGs and RSTs are still taken (MUST-66). */
 static void zero_window_still_takes_acks_and_resets(void **state)
 {
@@ -492,6 +511,7 @@ int main(void)
         harness_test(soft_errors_do_not_abort_an_opening),
         harness_test(hard_error_ends_an_opening),
         harness_test(forged_errors_are_ignored),
+        harness_test(window_of_less_than_a_unit_opens),
     };
     int failed = _cmocka_run_group_tests("options that lie", raw, 2 * RAW, NULL, NULL);
     return failed + cmocka_run_group_tests_name("receiving", tests, NULL, NULL);

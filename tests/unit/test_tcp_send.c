@@ -247,6 +247,22 @@ static void old_segments_do_not_move_the_window(void **state)
     assert_int_equal(info().snd_wnd, 5000);
 }
 
+/* A retransmission brings an old sequence number with a new ACK: its window belongs to that ACK.
+   Taking the ACK without the window would move the edge that the peer has offered. */
+static void newer_ack_brings_its_window(void **state)
+{
+    (void)state;
+    establish("mss 1000");
+    in(". 101:101(0) ack 1 win 3000"); /* 1:101 was lost */
+    send_bytes(6000);
+    out_run(1, 3001, 1000);
+    none();
+    in("P. 1:101(100) ack 3001 win 0");
+    assert_int_equal(info().snd_wnd, 0);
+    for (unsigned i = h.tail - h.head; i > 0; i--)
+        assert_int_equal(out(". *")->payload, 0);
+}
+
 /* ---- The buffer ---- */
 
 static void full_buffer_says_again(void **state)
@@ -479,6 +495,7 @@ int main(void)
         harness_test(urgent_points_behind_its_data),
         harness_test(urgent_of_any_length),
         harness_test(urgent_is_told),
+        harness_test(newer_ack_brings_its_window),
     };
     return cmocka_run_group_tests_name("sending", tests, NULL, NULL);
 }

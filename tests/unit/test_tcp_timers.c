@@ -367,6 +367,23 @@ static void fin_passes_a_zero_window(void **state)
     out("F. 1:1(0) ack 1");
 }
 
+/* 3.8.6.2.1 is about new data: a small segment that was sent and lost is sent again, however small
+   the window is against the largest one seen. */
+static void lost_small_segment_is_sent_again(void **state)
+{
+    (void)state;
+    h.handshake_us = 100 * MS;
+    establish("mss 1000");
+    in(". 1:1(0) ack 1 win 700");
+    send_bytes(5000);
+    none();
+    harness_run_until(h.now_us + 300 * MS);
+    out("*1:701(700) ack 1");
+    none();
+    harness_run_until(h.now_us + 2 * S);
+    out("*1:701(700) ack 1");
+}
+
 /* MUST-34, SHLD-16, SHLD-17: the window shrinks below what is in flight. */
 static void window_shrinks_under_flight(void **state)
 {
@@ -475,6 +492,7 @@ int main(void)
         harness_test(keep_alive_defaults),
         harness_test(keep_alive_finds_a_dead_peer),
         harness_test(traffic_puts_keep_alive_off),
+        harness_test(lost_small_segment_is_sent_again),
     };
     return cmocka_run_group_tests_name("timers", tests, NULL, NULL);
 }
