@@ -327,6 +327,18 @@ static bool client_work(struct control_client *client)
     return true;
 }
 
+/* Watches for what can bring the client on. more: work is left, whatever happens. */
+static void client_watch(struct control_client *client, bool more)
+{
+    bool answering = client->command && !client->streaming;
+    uint32_t events = 0;
+    if (!client->ended && !answering && client->input_used < sizeof client->input)
+        events |= EPOLLIN;
+    if (more || answering || output_waiting(client) > 0)
+        events |= EPOLLOUT;
+    loop_change(&client->daemon->loop, &client->watch, events);
+}
+
 static void client_serve(struct control_client *client)
 {
     bool more = client_work(client);
@@ -336,18 +348,10 @@ static void client_serve(struct control_client *client)
     if (client->gone && !client->ended)
         shutdown(client->watch.fd, SHUT_RDWR); /* what it has sent is still served */
     bool idle = !more && !client->command && output_waiting(client) == 0;
-    if (idle && client->ended) {
+    if (idle && client->ended)
         client_close(client);
-        return;
-    }
-    bool answering = client->command && !client->streaming;
-    uint32_t events = 0;
-    if (!client->ended && !answering && client->input_used < sizeof client->input)
-        events |= EPOLLIN;
-    if (more || answering || output_waiting(client) > 0)
-        events |= EPOLLOUT;
-    if (events != client->watch.events)
-        loop_change(&client->daemon->loop, &client->watch, events);
+    else
+        client_watch(client, more);
 }
 
 static void client_ready(struct loop_watch *watch, uint32_t events)
@@ -393,23 +397,23 @@ static struct control_client *client_open(struct control_server *server, int fd)
 
 /* ---- The server ---- */
 
-/* Without descriptors the waiting client can be neither served nor, as it stands, refused. */
+static void client_refuse(int fd)
+{
+    static const char busy[] =
+        "{\"error\":{\"code\":\"busy\",\"message\":\"no room for another console\"}}\n";
+    (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+/* Out of descriptors: the one kept in reserve lets the waiting client be told. */
 static void accept_refuse(struct control_server *server)
 {
     close(server->spare_fd);
     int fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
-        close(fd);
+        client_refuse(fd);
     server->spare_fd = fcntl(server->listen.fd, F_DUPFD_CLOEXEC, 0);
     log_warning("control: out of descriptors, a console was refused");
-}
-
-static void client_refuse(int fd)
-{
-    static const char busy[] =
-        "{\"error\":{\"code\":\"busy\",\"message\":\"too many consoles are connected\"}}\n";
-    (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close(fd);
 }
 
 static void server_ready(struct loop_watch *watch, uint32_t events)
