@@ -162,17 +162,25 @@ static enum in_step in_check_sequence(struct stack *stack, struct tcp_socket *so
 
 /* ---- second: RST ---- */
 
+/* What the application is told: nothing when both directions had ended anyway and all that it sent was
+   acknowledged (RFC 9293, 3.10.7.4: CLOSING, LAST-ACK and TIME-WAIT just end). */
+static int in_reset_error(const struct tcp_socket *socket)
+{
+    if (socket->entry.state == TCP_SYN_RECEIVED)
+        return STACK_REFUSED;
+    return socket->fin_received && socket->fin_sent && socket->send.used == 0 ? 0 : STACK_RESET;
+}
+
 static enum in_step in_reset(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     enum tcp_state state = socket->entry.state;
-    int error = state == TCP_SYN_RECEIVED ? STACK_REFUSED : STACK_RESET;
     if (state == TCP_SYN_RECEIVED)
         stack_count(stack, STACK_COUNTER_TCP_ATTEMPT_FAILS);
     else if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT)
         stack_count(stack, STACK_COUNTER_TCP_ESTAB_RESETS);
     stack_event_add(stack, STACK_EVENT_RESET, socket->entry.id, now_us, STACK_REASON_PEER_RESET,
                     socket->rcv.nxt, 0, 0);
-    tcp_socket_end(stack, socket, error, now_us);
+    tcp_socket_end(stack, socket, in_reset_error(socket), now_us);
     return IN_DONE;
 }
 

@@ -33,13 +33,22 @@ static uint32_t receive_room(const struct tcp_socket *socket)
     return room < most ? room : most;
 }
 
+/* Cut to what the window field can say. A unit that is larger than what is left of a small buffer would
+   keep the window closed for ever: with half the buffer free it is offered all the same. */
+static uint32_t receive_round_room(const struct tcp_socket *socket, uint32_t room)
+{
+    uint32_t unit = 1U << socket->rcv_wscale;
+    if (room < unit && room >= socket->options.receive_buffer / 2)
+        return unit;
+    return room & ~(unit - 1);
+}
+
 uint32_t tcp_receive_window(const struct stack *stack, const struct tcp_socket *socket)
 {
     uint32_t offered = socket->rcv.edge - socket->rcv.nxt;
-    uint32_t room = receive_room(socket);
+    uint32_t room = receive_round_room(socket, receive_room(socket));
     uint32_t half = socket->options.receive_buffer / 2;
     uint32_t step = half < socket->rcv_mss ? half : socket->rcv_mss;
-    room &= ~((1U << socket->rcv_wscale) - 1); /* what the wire can say */
     if (stack->pool.used_bytes > stack->settings.tcp_memory)
         return offered;
     return room >= offered + step || (room > offered && offered >= step) ? room : offered;

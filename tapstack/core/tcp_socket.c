@@ -240,5 +240,6 @@ void tcp_socket_prepare(struct stack *stack, struct tcp_socket *socket, uint64_t
     socket->quick_acks = (uint8_t)(quick > 255 ? 255 : quick);
     socket->last_sent_at = socket->last_received_at = socket->last_ack_at = now_us;
     tcp_out_update_mss(stack, socket);
+    tcp_recovery_open(stack, socket);
     socket->rcv_mss = TCP_MSS_DEFAULT;
 }
