@@ -38,6 +38,7 @@ enum {
     MAIN_BATCH_FRAMES = 256,
     MAIN_BATCH_BYTES = 4 << 20,
     MAIN_KILL_BATCH = 256,
+    MAIN_LAST_FRAMES_US = 1000000,
     MAIN_ERROR_MAX = 512,
 };
 
@@ -54,7 +55,8 @@ struct program {
     struct options options;
     struct loop_watch signals;
     int folder;
-    uint64_t stop_at;    /* when the orderly end is over; UINT64_MAX: not ending */
+    uint64_t stop_at;    /* when the end waits no longer; UINT64_MAX: not ending */
+    bool closed;         /* no connection is left, the last frames may be */
     struct frame held;   /* a frame that found the device full */
     uint8_t *held_bytes; /* FRAME_BYTES_MAX, made when first needed */
     bool holding;
@@ -253,19 +255,24 @@ static void program_kill_all(struct daemon *daemon)
         all += some;
     while (stack_output(daemon->stack, &frame, daemon->loop.now_us) > 0)
         device_send(daemon->device, &frame);
-    log_warning("time is over: reset %u connections", all);
+    log_warning("time is over, connections reset: %u", all);
 }
 
-/* Once a turn while stopping. */
+/* Once a turn while stopping. The last frames may still have a cable to pass. */
 static void program_try_stop(struct program *program)
 {
     struct daemon *daemon = &program->daemon;
-    bool idle = program_is_idle(daemon);
-    if (!idle && daemon->loop.now_us < program->stop_at)
-        return;
-    if (!idle)
-        program_kill_all(daemon);
-    daemon->loop.stop = true;
+    if (!program->closed) {
+        bool idle = program_is_idle(daemon);
+        if (!idle && daemon->loop.now_us < program->stop_at)
+            return;
+        if (!idle)
+            program_kill_all(daemon);
+        program->closed = true;
+        program->stop_at = daemon->loop.now_us + MAIN_LAST_FRAMES_US;
+    }
+    if (device_deadline(daemon->device) == UINT64_MAX || daemon->loop.now_us >= program->stop_at)
+        daemon->loop.stop = true;
 }
 
 static void program_signal(struct loop_watch *watch, uint32_t events)
