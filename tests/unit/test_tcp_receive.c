@@ -178,15 +178,16 @@ static void window_of_less_than_a_unit_opens(void **state)
     set("tcp.window_scale", 14);
     establish("mss 1000,nop,wscale 0");
     char line[TEXT_LINE_MAX];
-    for (uint32_t at = 1; at < 6001; at += 1000) {
-        snprintf(line, sizeof line, ". %u:%u(1000) ack 1 win 65535", at, at + 1000);
+    for (uint32_t at = 1; info().rcv_wnd > 0;) {
+        uint32_t size = info().rcv_wnd < 1000 ? info().rcv_wnd : 1000;
+        snprintf(line, sizeof line, ". %u:%u(%u) ack 1 win 65535", at, at + size, size);
         in(line);
-        while (recv_some(1000) > 0)
-            ;
+        at += size;
     }
+    while (recv_some(1000) > 0)
+        ;
     harness_run_until(h.now_us + 1 * S);
     assert_true(info().rcv_wnd > 0);
-    assert_true(info().rcv_nxt - info().irs > 2048);
 }
 
 /* 3.10.7.4: with a closed window valid ACKs, URGs and RSTs are still taken (MUST-66). */
