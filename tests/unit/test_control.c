@@ -683,6 +683,44 @@ static void test_capture_read_by_tshark(void **state)
     close(target);
 }
 
+/* Takes the stack's next frame that has this EtherType. */
+static bool frame_pull(struct house *house, uint8_t type, struct frame *frame)
+{
+    while (stack_output(house->daemon.stack, frame, house->daemon.loop.now_us) > 0)
+        if (frame->piece[0].data[13] == type)
+            return true;
+    return false;
+}
+
+static void test_capture_says_why_a_segment_was_sent(void **state)
+{
+    static const uint8_t reply[60] = {2, 0, 0, 0, 0, 2,        /* to the stack */
+                                      2, 0, 0, 0, 0, 1, 8,  6, /* from the peer, ARP */
+                                      0, 1, 8, 0, 6, 4, 0,  2, /* Ethernet, IPv4, a reply */
+                                      2, 0, 0, 0, 0, 1, 10, 77, 0, 1,
+                                      2, 0, 0, 0, 0, 2, 10, 77, 0, 2};
+    struct house *house = *state;
+    struct daemon *daemon = &house->daemon;
+    char path[] = "/tmp/tapstack-test-XXXXXX", file[2048], wanted[80];
+    int target = mkstemp(path);
+    uint64_t frames, lost;
+    struct frame frame, arp = {.piece_count = 1, .piece = {{reply, sizeof reply}}};
+    assert_int_equal(capture_start(daemon->capture, dup(target), 0), 0);
+    unsigned id = connect_out(house, 7777);
+    while (frame_pull(house, 6, &frame)) /* an announcement, and the question for the peer */
+        continue;
+    assert_int_equal(stack_input(daemon->stack, &arp, daemon->loop.now_us), 0);
+    assert_true(frame_pull(house, 0, &frame));
+    capture_frame(daemon->capture, &frame, PCAPNG_OUTBOUND);
+    capture_stop(daemon->capture, &frames, &lost);
+    ssize_t size = pread(target, file, sizeof file, 0);
+    snprintf(wanted, sizeof wanted, "ts1 conn=%u ev=sent reason=open", id);
+    assert_true(size > 0);
+    assert_non_null(memmem(file, (size_t)size, wanted, strlen(wanted)));
+    unlink(path);
+    close(target);
+}
+
 static void test_capture_to_a_slow_pipe_loses_and_counts(void **state)
 {
     struct house *house = *state;
@@ -771,6 +809,7 @@ int main(void)
         WITH_HOUSE(test_the_last_events_are_shown),
         WITH_HOUSE(test_capture_to_a_file),
         WITH_HOUSE(test_capture_read_by_tshark),
+        WITH_HOUSE(test_capture_says_why_a_segment_was_sent),
         WITH_HOUSE(test_capture_to_a_slow_pipe_loses_and_counts),
         WITH_HOUSE(test_capture_ends_at_its_limit),
         WITH_HOUSE(test_capture_wants_a_writable_file),
