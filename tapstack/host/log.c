@@ -5,8 +5,11 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +19,20 @@ static int log_threshold = LOG_LEVEL_INFO;
 
 void log_set_level(int level) { log_threshold = level; }
 
+/* Is standard error the journal? systemd names its device and inode (systemd.exec(5)); the variable
+   alone does not tell, it outlives a redirection. */
+static bool log_is_journal(void)
+{
+    char place[48];
+    struct stat status;
+    const char *journal = getenv("JOURNAL_STREAM");
+    if (!journal || fstat(STDERR_FILENO, &status) < 0)
+        return false;
+    snprintf(place, sizeof place, "%llu:%llu", (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino);
+    return strcmp(place, journal) == 0;
+}
+
 static int log_format_prefix(int level, char *line, size_t capacity)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -23,7 +40,7 @@ static int log_format_prefix(int level, char *line, size_t capacity)
     struct timespec now;
     struct tm local;
 
-    if (getenv("JOURNAL_STREAM"))
+    if (log_is_journal())
         return snprintf(line, capacity, "<%d>", priorities[level]);
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &local);
