@@ -229,12 +229,14 @@ static void in_update_timestamp(struct tcp_socket *socket, const struct tcp_segm
     }
 }
 
-/* RFC 9293, 3.10.7.4: the newest segment's window counts. */
+/* RFC 9293, 3.10.7.4: the newest segment's window counts. One that acknowledges more is newer whatever
+   its sequence number: a retransmission brings an old number and a new ACK, and keeping the old
+   window with it would move the edge beyond what was offered. */
 static void in_update_window(struct stack *stack, struct tcp_socket *socket,
-                             const struct tcp_segment *segment)
+                             const struct tcp_segment *segment, bool advanced)
 {
     uint32_t ack = segment->header.acknowledgment;
-    if (!(seq_lt(socket->snd.wl1, segment->header.sequence) ||
+    if (!(advanced || seq_lt(socket->snd.wl1, segment->header.sequence) ||
           (socket->snd.wl1 == segment->header.sequence && seq_le(socket->snd.wl2, ack))))
         return;
     bool opened = segment->wnd > socket->snd.wnd;
@@ -371,7 +373,7 @@ static enum in_step in_check_ack(struct stack *stack, struct tcp_socket *socket,
     else if (ack == socket->snd.una && in_is_duplicate_ack(socket, segment))
         tcp_recovery_duplicate_ack(stack, socket, now_us);
     if (seq_ge(ack, socket->snd.una))
-        in_update_window(stack, socket, segment);
+        in_update_window(stack, socket, segment, advanced);
     tcp_timer_update(stack, socket, now_us);
     if (tcp_out_unsent(socket) > 0 || (socket->fin_wanted && !socket->fin_sent))
         tcp_socket_want_output(stack, socket);

@@ -278,13 +278,13 @@ static int out_syn(struct stack *stack, struct tcp_socket *socket, struct frame 
 /* May a segment that is not full leave? all: it empties the send buffer. */
 static bool out_may_send_partial(const struct tcp_socket *socket, uint32_t size, bool all)
 {
-    if (socket->force_partial)
-        return true;
+    if (socket->force_partial || seq_lt(socket->snd.nxt, socket->snd.max))
+        return true; /* what was sent before goes again in any size */
     if (size >= socket->snd.max_wnd / 2 && size > 0 && !all)
         return true; /* a peer with a small buffer never opens more: RFC 9293 3.8.6.2.1 (3) */
     if (!all)
         return false;
-    if (socket->fin_wanted || seq_lt(socket->snd.nxt, socket->snd.max))
+    if (socket->fin_wanted)
         return true;
     if (socket->options.cork || socket->hold_partial)
         return false;
