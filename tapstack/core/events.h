@@ -2,7 +2,7 @@
 
    EVENT(id, name, first, second, third, fourth argument's name). An argument name that ends in
    `_at` or `_us` is a time in microseconds, one that is `reason` is an enum stack_reason, `counter`
-   an enum stack_counter, `from` and `to` are enum tcp_state. Empty: not used. */
+   an enum stack_counter, `timer` an enum tcp_timer, `from` and `to` are enum tcp_state. Empty: not used. */
 #ifndef TAPSTACK_CORE_EVENTS_H
 #define TAPSTACK_CORE_EVENTS_H
 
@@ -68,11 +68,27 @@
     REASON(NO_MEMORY, "no-memory")                                                                 \
     REASON(MALFORMED_OPTION, "malformed-option")
 
+/* The timers of a connection. */
+#define STACK_TIMERS(TIMER)                                                              \
+    TIMER(RETRANSMIT, "retransmit")   /* something is outstanding (RFC 6298, 5) */        \
+    TIMER(PERSIST, "persist")         /* something waits for a window (RFC 9293, 3.8.6.1) */ \
+    TIMER(DELAYED_ACK, "delayed-ack") /* an ACK may wait this long (3.8.6.3) */           \
+    TIMER(KEEPALIVE, "keepalive")     /* nothing was heard for long (3.8.4) */            \
+    TIMER(CORK, "cork")               /* a held-back partial segment leaves */            \
+    TIMER(END, "end")                 /* TIME-WAIT is over, or FIN-WAIT-2 has lasted too long */
+
 enum stack_event_kind {
 #define STACK_EVENT_ID(id, name, a, b, c, d) STACK_EVENT_##id,
     STACK_EVENTS(STACK_EVENT_ID)
 #undef STACK_EVENT_ID
         STACK_EVENT_COUNT
+};
+
+enum tcp_timer {
+#define STACK_TIMER_ID(id, name) TCP_TIMER_##id,
+    STACK_TIMERS(STACK_TIMER_ID)
+#undef STACK_TIMER_ID
+    TCP_TIMER_COUNT
 };
 
 enum stack_reason {

@@ -108,3 +108,13 @@ const char *stack_counter_what(unsigned counter)
     };
     return table_name(what, TABLE_SIZE(what), counter);
 }
+
+const char *stack_timer_name(unsigned timer)
+{
+    static const char *const name[] = {
+#define TIMER_NAME(id, name) name,
+        STACK_TIMERS(TIMER_NAME)
+#undef TIMER_NAME
+    };
+    return table_name(name, TABLE_SIZE(name), timer);
+}

@@ -56,18 +56,6 @@ struct tcp_wait {
     uint8_t tos;
 };
 
-/* Timers of a connection. Each has its deadline; one entry of the wheel is armed at or before the
-   earliest of them, so that restarting the retransmission timer for every ACK costs one store. */
-enum tcp_timer {
-    TCP_TIMER_RETRANSMIT,
-    TCP_TIMER_PERSIST,
-    TCP_TIMER_DELAYED_ACK,
-    TCP_TIMER_KEEPALIVE,
-    TCP_TIMER_CORK, /* a held-back partial segment leaves */
-    TCP_TIMER_END,  /* TIME-WAIT is over, or FIN-WAIT-2 has lasted too long */
-    TCP_TIMER_COUNT
-};
-
 /* Why a connection does not send more just now (RFC 4898, SndLim). */
 enum tcp_limit { TCP_LIMIT_NONE, TCP_LIMIT_BUSY, TCP_LIMIT_RECEIVER, TCP_LIMIT_SENDER };
 

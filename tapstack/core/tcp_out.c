@@ -364,13 +364,15 @@ static uint32_t out_data_size(struct stack *stack, struct tcp_socket *socket, ui
     return size;
 }
 
-/* FIN takes its place in the sequence space, and so in the peer's window. */
+/* FIN takes its place in the sequence space, and so in the peer's window; alone it waits for the
+   congestion window like any segment. */
 static bool out_fin_fits(const struct tcp_socket *socket, uint32_t size)
 {
     uint32_t behind = socket->snd.nxt + size;
     if (!socket->fin_wanted || behind != socket->snd.una + socket->send.used)
         return false;
-    return seq_lt(behind, socket->snd.una + socket->snd.wnd);
+    return seq_lt(behind, socket->snd.una + socket->snd.wnd) &&
+           (size > 0 || tcp_recovery_room(socket) > 0);
 }
 
 static bool out_plan_data(struct stack *stack, struct tcp_socket *socket, struct out_plan *plan,

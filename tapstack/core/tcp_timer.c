@@ -2,14 +2,7 @@
 
    Each timer is a deadline in the socket; one entry of the wheel stands for all of them, armed at
    the earliest or before it. Moving a deadline later, as every ACK does with the retransmission
-   timer, is one store: when the entry fires too early it is armed again for what is due then.
-
-   RETRANSMIT   something is outstanding (RFC 6298, 5)
-   PERSIST      nothing is outstanding, something waits, the window is too small (RFC 9293, 3.8.6.1)
-   DELAYED_ACK  an ACK may wait this long (3.8.6.3)
-   KEEPALIVE    nothing was heard for long (3.8.4)
-   CORK         a held-back partial segment goes after all
-   END          TIME-WAIT is over, or a closed socket's FIN-WAIT-2 has lasted too long */
+   timer, is one store: when the entry fires too early it is armed again for what is due then. The list of timers is STACK_TIMERS. */
 #include "state.h"
 
 static struct tcp_socket *timer_socket(struct wheel_timer *timer)

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "../core/tcp.h"
 #include "clock.h"
 
 enum {
@@ -31,19 +30,6 @@ static json_t *v4_json(uint32_t v4)
     return json_string(text);
 }
 
-static json_t *timer_json(uint32_t timer)
-{
-    static const char *const names[TCP_TIMER_COUNT] = {
-        [TCP_TIMER_RETRANSMIT] = "retransmission",
-        [TCP_TIMER_PERSIST] = "persist",
-        [TCP_TIMER_DELAYED_ACK] = "delayed-ack",
-        [TCP_TIMER_KEEPALIVE] = "keep-alive",
-        [TCP_TIMER_CORK] = "cork",
-        [TCP_TIMER_END] = "end",
-    };
-    return timer < TCP_TIMER_COUNT ? json_string(names[timer]) : control_integer(timer);
-}
-
 /* The lists of events say by an argument's name what its number means. */
 static json_t *argument_json(unsigned kind, const char *name, uint32_t value)
 {
@@ -54,7 +40,7 @@ static json_t *argument_json(unsigned kind, const char *name, uint32_t value)
     if (strcmp(name, "flags") == 0)
         return flags_json(value);
     if (strcmp(name, "timer") == 0)
-        return timer_json(value);
+        return json_string(stack_timer_name(value));
     if (strcmp(name, "v4") == 0)
         return v4_json(value);
     if (strcmp(name, "from") == 0 || strcmp(name, "to") == 0)
