@@ -64,7 +64,8 @@ int ts_accept_both(int fd, struct sockaddr_in *peer, struct sockaddr_in *local, 
    multicast, MUST-46; no free port), EISCONN, EALREADY. */
 int ts_connect(int fd, const struct sockaddr *address, socklen_t length);
 
-/* Sends bytes (RFC 9293, 3.9.1.2). flags: MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_NOSIGNAL (always on).
+/* Sends bytes (RFC 9293, 3.9.1.2). flags: MSG_DONTWAIT, MSG_OOB, MSG_NOSIGNAL (always on),
+   MSG_MORE (taken, without effect: use TCP_CORK).
    Returns the bytes taken. Errors: EAGAIN, EPIPE (we shut down), ECONNRESET, ETIMEDOUT. */
 ssize_t ts_send(int fd, const void *bytes, size_t size, int flags);
 

@@ -141,10 +141,12 @@ static enum step connection_read(struct api_socket *c, size_t *moved)
     if (got > 0) {
         *moved += (size_t)got;
         connection_adapt(c, got == size);
-        /* Less than asked for: drained, unless the end was reported already, or the kernel stopped
-           at a mark or at descriptors that somebody passed (they are dropped, MSG_CTRUNC). */
-        bool stopped = c->end_seen || c->urgent || (m.msg_flags & MSG_CTRUNC);
-        return got == size || stopped ? STEP_MORE : STEP_DONE;
+        /* Less than asked for: drained, unless the kernel stopped at a mark, or at descriptors that
+           somebody passed (they are dropped, MSG_CTRUNC). Behind an end that was reported already
+           nothing can come. */
+        if (got == size || c->urgent || (m.msg_flags & MSG_CTRUNC))
+            return STEP_MORE;
+        return c->end_seen ? connection_end_reading(c) : STEP_DONE;
     }
     c->urgent = false;
     if (got < 0 && error == EINTR)
