@@ -26,11 +26,13 @@ uint64_t random_log(uint64_t *state, uint64_t least, uint64_t most)
     return value < most ? value : most;
 }
 
-static void cable_draw(struct cable_settings *cable, uint64_t *random)
+static void cable_draw(struct cable_settings *cable, bool clean, uint64_t *random)
 {
     *cable = (struct cable_settings){0};
     if (random_chance(random, 90))
         cable->delay_us = random_log(random, 10, 100 * SIM_MS);
+    if (clean)
+        return;
     if (random_chance(random, 50))
         cable->jitter_us = random_below(random, cable->delay_us / 2 + 1);
     if (random_chance(random, 60))
@@ -75,7 +77,7 @@ static void end_draw(struct end_plan *end, uint64_t *random)
     *end = (struct end_plan){.nodelay = random_chance(random, 30),
                              .zero_copy = random_chance(random, 30)};
     if (random_chance(random, 90))
-        end->bytes = (uint32_t)random_log(random, 1, random_chance(random, 15) ? 300000 : 30000);
+        end->bytes = (uint32_t)random_log(random, 1, random_chance(random, 25) ? 300000 : 30000);
     end->until_bytes = (uint32_t)random_below(random, end->bytes + 1);
     /* Not more than some hundred calls, however much there is to send. */
     end->write_max = (uint32_t)random_log(random, end->bytes / 200 + 1, 65536);
@@ -127,8 +129,9 @@ void plan_draw(struct plan *plan, uint64_t seed)
     plan->world.start_us = random_log(&random, 1000, 1ULL << 43); /* timestamps may wrap */
     plan->world.mtu_bytes = mtus[random_below(&random, sizeof mtus / sizeof mtus[0])];
     plan->world.super_frames = random_chance(&random, 50);
+    bool clean = random_chance(&random, 10);
     for (int side = 0; side < WORLD_SIDES; side++) {
-        cable_draw(&plan->world.cable[side], &random);
+        cable_draw(&plan->world.cable[side], clean, &random);
         settings_draw(&plan->world.settings[side], &random);
     }
     plan->connections = (unsigned)random_log(&random, 1, SIM_CONNECTIONS_MAX);

@@ -571,6 +571,28 @@ static void check_results(struct run *run)
     }
 }
 
+static bool cable_is_clean(const struct cable_settings *cable)
+{
+    return !cable->loss_ppm && !cable->duplicate_ppm && !cable->reorder_ppm &&
+           !cable->corrupt_ppm && !cable->jitter_us && !cable->rate_kbps && !cable->queue_frames;
+}
+
+/* Where nothing is lost or late, nothing may be sent twice. */
+static void check_clean(struct run *run)
+{
+    const struct plan *plan = run->plan;
+    if (!cable_is_clean(&plan->world.cable[WORLD_A]) ||
+        !cable_is_clean(&plan->world.cable[WORLD_B]) || plan->drop >= 0 || plan->duplicate >= 0)
+        return;
+    for (int side = 0; side < WORLD_SIDES; side++) {
+        const uint64_t *counters = stack_counters(stack_of(run, side));
+        if (counters[STACK_COUNTER_TCP_RETRANS_SEGS] || counters[STACK_COUNTER_TCP_TIMEOUTS])
+            fail(run, "%c: %llu retransmissions, %llu timeouts over a clean link", "AB"[side],
+                 (unsigned long long)counters[STACK_COUNTER_TCP_RETRANS_SEGS],
+                 (unsigned long long)counters[STACK_COUNTER_TCP_TIMEOUTS]);
+    }
+}
+
 static void capture_write(struct run *run, const char *path)
 {
     size_t size;
@@ -639,6 +661,7 @@ void run_plan(const struct plan *plan, bool verbose, const char *capture_path,
         sockets_print(run, side);
     check_results(run);
     run_out(run);
+    check_clean(run);
     if (capture_path)
         capture_write(run, capture_path);
     result->hash = world_hash(run->world);
