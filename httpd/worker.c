@@ -151,17 +151,24 @@ static void finish_list(struct worker *worker, struct deadline_list *list)
     }
 }
 
-/* No new connections, idle ones closed, the others closed behind their answer. */
-static void finish(struct worker *worker, bool drain)
+/* A successor has the place: take no more connections, close behind every answer. Nothing is closed
+   at once, for a request may be on its way on every connection; the idle timeout ends the rest. */
+static void retire(struct worker *worker)
 {
-    if (worker->finishing)
-        return;
+    if (!worker->finishing)
+        epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->intake_fd, NULL);
     worker->finishing = true;
-    while (drain && take_connections(worker) > 0)
+}
+
+/* The server ends: serve what has arrived, close what is idle, give the rest its time. */
+static void finish(struct worker *worker)
+{
+    while (!worker->finishing && take_connections(worker) > 0)
         continue;
-    epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, worker->intake_fd, NULL);
+    retire(worker);
     finish_list(worker, &worker->waits[WAIT_IDLE]);
     finish_list(worker, &worker->waits[WAIT_HEADER]);
+    worker->stop_at_us = worker->clock.now_us + worker->config->stop_timeout * 1000000ull;
 }
 
 static void take_signals(struct worker *worker)
@@ -169,10 +176,9 @@ static void take_signals(struct worker *worker)
     struct signalfd_siginfo signal;
     while (read(worker->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo == SIGTERM) {
-            finish(worker, true);
-            worker->stop_at_us = worker->clock.now_us + worker->config->stop_timeout * 1000000ull;
+            finish(worker);
         } else if (signal.ssi_signo == SIGHUP) {
-            finish(worker, false);
+            retire(worker);
         } else if (accesslog_reopen(&worker->log) < 0) {
             errorlog_write(ERRORLOG_ERROR, "access log %s: %s", worker->log.path, strerror(errno));
         }
