@@ -61,6 +61,26 @@ static void rto_has_a_floor(void **state)
     out_after(200 * MS, "P. 1:11(10) ack 1");
 }
 
+/* A steady round trip of 200 ms lets RTTVAR shrink to nothing; an ACK that the peer delays by its
+   40 ms must still not look like a loss: as in Linux, 200 ms is the least that is added to SRTT. */
+static void delayed_ack_is_no_loss(void **state)
+{
+    (void)state;
+    h.handshake_us = 200 * MS;
+    establish("mss 1000");
+    for (uint32_t at = 1; at < 401; at += 10) {
+        char line[TEXT_LINE_MAX];
+        send_bytes(10);
+        assert_int_equal(ignore_all(), 1);
+        quiet(200 * MS);
+        snprintf(line, sizeof line, ". 1:1(0) ack %u win 65535", at + 10);
+        in(line);
+    }
+    send_bytes(10);
+    out("P. 401:411(10) ack 1");
+    quiet(240 * MS);
+}
+
 /* RFC 6298 2.5: and not above the greatest. */
 static void rto_has_a_ceiling(void **state)
 {
@@ -469,6 +489,7 @@ int main(void)
         harness_test(rto_after_the_first_sample),
         harness_test(rto_of_later_samples),
         harness_test(rto_has_a_floor),
+        harness_test(delayed_ack_is_no_loss),
         harness_test(rto_has_a_ceiling),
         harness_test(retransmission_gives_no_sample),
         harness_test(timestamps_sample_retransmissions),
