@@ -108,24 +108,24 @@ $(B)/fuzz/frames: $(call obj,tests/fuzz/fuzz_stack.c tests/fuzz/fuzz_main.c) $(B
 	$(Q)$(LINK) -o $@ $^ $(CORE_LIBS)
 
 check: tests
-	@tests/lib/check.sh $(B)
+	@bash tests/lib/check.sh $(B)
 
 lint: all
-	@BUILD=$(B) tests/lint/run
+	@BUILD=$(B) bash tests/lint/run
 
 demo: all
-	@tests/lib/demo.sh $(B)
+	@bash tests/lib/demo.sh $(B)
 
 run: all
-	@tests/lib/run.sh $(B)
+	@bash tests/lib/run.sh $(B)
 
 bench: all
-	@tests/bench/run $(B)
+	@bash tests/bench/run $(B)
 
 # New seeds of the simulator on both cores for so many seconds.
 SECONDS ?= 600
 soak: tests
-	@tests/lib/soak.sh $(B) $(SECONDS)
+	@bash tests/lib/soak.sh $(B) $(SECONDS)
 
 # Ten million frames into the stack under the sanitizers; then libFuzzer (clang), each fuzzer for
 # FUZZ_SECONDS.
@@ -139,10 +139,10 @@ fuzzers: $(addprefix $(B)/fuzz/,$(FUZZERS))
 fuzz:
 	$(Q)$(MAKE) VARIANT=sanitize build/sanitize/fuzz/frames
 	$(Q)$(MAKE) VARIANT=fuzz-sanitize CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzzers
-	@tests/lib/fuzz.sh $(FRAMES) $(FUZZ_SECONDS)
+	@bash tests/lib/fuzz.sh $(FRAMES) $(FUZZ_SECONDS)
 
 deps:
-	@tests/lib/deps.sh $(if $(BENCH),bench)
+	@bash tests/lib/deps.sh $(if $(BENCH),bench)
 
 # ---- installing ----
 

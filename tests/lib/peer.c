@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../tapstack/api/tapstack.h"
@@ -101,20 +102,27 @@ static void peer_echo(const char *port)
     }
 }
 
+/* A child sends, so that what comes back meanwhile is taken. */
 static void peer_connect(const char *address, const char *port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
     int fd = (int)must("ts_socket", ts_socket(AF_INET, SOCK_STREAM, 0));
+    int status = 0;
     long size;
 
     if (inet_pton(AF_INET, address, &to.sin_addr) != 1)
         exit(2);
     must("ts_connect", ts_connect(fd, (const struct sockaddr *)&to, sizeof(to)));
-    while ((size = must("read", read(STDIN_FILENO, bytes, sizeof(bytes)))) > 0)
-        send_all(fd, bytes, (size_t)size);
-    must("ts_shutdown", ts_shutdown(fd, SHUT_WR));
+    if (must("fork", fork()) == 0) {
+        while ((size = must("read", read(STDIN_FILENO, bytes, sizeof(bytes)))) > 0)
+            send_all(fd, bytes, (size_t)size);
+        must("ts_shutdown", ts_shutdown(fd, SHUT_WR));
+        exit(0);
+    }
     copy_to_output(fd);
+    must("wait", wait(&status));
     must("ts_close", ts_close(fd));
+    exit(status == 0 ? 0 : 1);
 }
 
 int main(int argc, char **argv)
