@@ -14,8 +14,8 @@
    until then the daemon keeps it full with bytes of its own, which it takes out again TS_OP_STATUS
    how the connection ended, as an int in value: 0 in good order (or not yet), else an errno
 
-   Every request may fail with EPROTO (malformed, of another version), EINVAL (no such operation),
-   ENOTSOCK (the descriptor is none of the daemon's) or ENOTCONN (its connection is gone).
+   Every request may fail with EPROTO (malformed, of another version), EINVAL (no such operation or
+   length), ENOTSOCK (the descriptor is none of the daemon's) or ENOTCONN (its connection is gone).
 
    Ends of a connection, as the descriptor shows them: after the peer's FIN the daemon shuts down
    its sending half (EOF); after an abort it closes its end altogether (EOF with POLLHUP), and

@@ -37,7 +37,8 @@ int ts_init(const char *where);
 int ts_socket(int domain, int type, int protocol);
 
 /* Gives the socket its local address; port 0 draws one, INADDR_ANY listens on every address.
-   Errors: EINVAL (already bound), EADDRINUSE, EADDRNOTAVAIL (not an address of the stack), EAFNOSUPPORT. */
+   Errors: EINVAL (already bound), EADDRINUSE, EADDRNOTAVAIL (not an address of the stack),
+   EAFNOSUPPORT. */
 int ts_bind(int fd, const struct sockaddr *address, socklen_t length);
 
 /* Passive OPEN: waits for connections (RFC 9293, 3.9.1.1; system stages Create and Wait).

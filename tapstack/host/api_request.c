@@ -183,7 +183,8 @@ static int call_find_socket(struct api_call *call)
 int api_request_serve(struct api_call *call)
 {
     unsigned op = call->request->op;
-    if (op >= sizeof operations / sizeof operations[0] || !operations[op].serve) {
+    if (op >= sizeof operations / sizeof operations[0] || !operations[op].serve ||
+        call->request->length > TS_OPTION_BYTES) {
         call->client->server->refused_requests++;
         return EINVAL;
     }

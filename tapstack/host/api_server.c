@@ -130,8 +130,6 @@ static const char *request_fault(const struct api_client *client, const struct t
         return "request without the magic number";
     if (request->version != TS_VERSION)
         return "request of another version";
-    if (request->length > TS_OPTION_BYTES)
-        return "request with a length beyond its value";
     if (!client->greeted && request->op != TS_OP_HELLO)
         return "request before the greeting";
     return NULL;
