@@ -907,6 +907,7 @@ static void a_request_that_makes_no_sense_is_answered(void **state)
     static const struct {
         uint16_t op;
         int error;
+        uint32_t length;
     } cases[] = {{0, EINVAL},
                  {1000, EINVAL},
                  {65535, EINVAL},
