@@ -107,13 +107,16 @@ $(B)/fuzz/frames: $(call obj,tests/fuzz/fuzz_stack.c tests/fuzz/fuzz_main.c) $(B
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CORE_LIBS)
 
-check: tests
+# check and demo install what is missing before they build.
+check: deps
+	$(Q)$(MAKE) --no-print-directory tests
 	@bash tests/lib/check.sh $(B)
 
 lint: all
 	@BUILD=$(B) bash tests/lint/run
 
-demo: all
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
 	@bash tests/lib/demo.sh $(B)
 
 run: all
