@@ -65,6 +65,8 @@ int handoff_receive(int end, struct handoff batch[HANDOFF_BATCH])
     if (count < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     for (int i = 0; i < count; i++) {
+        if (messages[i].msg_len == 0) /* the other end is closed, and says so without end */
+            return i;
         batch[i].fd = descriptor_of(&messages[i].msg_hdr);
         batch[i].peer = addresses[i].peer;
         batch[i].local = addresses[i].local;
