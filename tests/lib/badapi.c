@@ -42,7 +42,7 @@ static const struct wrong table[] = {
     {"operation 0", true, TS_MAGIC, TS_VERSION, 0, 0, WHOLE, -1, EINVAL, EOPNOTSUPP},
     {"operation 999", true, TS_MAGIC, TS_VERSION, 999, 0, WHOLE, -1, EINVAL, EOPNOTSUPP},
     {"length of 4 GB", true, TS_MAGIC, TS_VERSION, TS_OP_SETOPT, UINT32_MAX, WHOLE, 0, EINVAL,
-     CLOSED},
+     EPROTO},
     {"listen on nothing", true, TS_MAGIC, TS_VERSION, TS_OP_LISTEN, 0, WHOLE, -1, EBADF, EPROTO},
     {"listen on a file", true, TS_MAGIC, TS_VERSION, TS_OP_LISTEN, 0, WHOLE, 0, ENOTSOCK, EBADF},
     {"bind a file", true, TS_MAGIC, TS_VERSION, TS_OP_BIND, 0, WHOLE, 0, ENOTSOCK, EBADF},
