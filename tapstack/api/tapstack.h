@@ -33,7 +33,8 @@ int ts_init(const char *where);
 /* A new socket (RFC 9293, 3.9.1.1 without the connection).
    domain: AF_INET. type: SOCK_STREAM, or'ed with SOCK_NONBLOCK and SOCK_CLOEXEC. protocol: 0 or
    IPPROTO_TCP. Returns the descriptor; close it with ts_close (or close).
-   Errors: EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENOBUFS (the client's quota is used up). */
+   Errors: EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENOBUFS (the client's quota is used up),
+   ENETDOWN (the daemon is about to end). */
 int ts_socket(int domain, int type, int protocol);
 
 /* Gives the socket its local address; port 0 draws one, INADDR_ANY listens on every address.

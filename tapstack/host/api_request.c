@@ -52,6 +52,8 @@ static struct api_socket *call_make_socket(struct api_call *call, int type, enum
 static int call_socket(struct api_call *call)
 {
     struct stack *stack = call->client->server->daemon->stack;
+    if (call->client->server->stopping)
+        return ENETDOWN;
     int handle = stack_open(stack, 6);
     if (handle < 0)
         return api_errno(handle);
@@ -189,7 +191,7 @@ int api_request_serve(struct api_call *call)
         return EINVAL;
     }
     if (operations[op].need == NEED_NOTHING)
-        return call->client->server->stopping ? ENOTCONN : operations[op].serve(call);
+        return operations[op].serve(call);
     if (call->fd < 0) {
         call->client->server->refused_requests++;
         return EPROTO;

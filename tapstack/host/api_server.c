@@ -313,8 +313,7 @@ void api_server_shutdown(struct api_server *server)
 {
     if (server->stopping)
         return;
-    server->stopping = true;
-    loop_remove(&server->daemon->loop, &server->watch);
+    server->stopping = true; /* questions are still answered: how did my connection end? */
     api_socket_each(server, socket_stop);
 }
 
@@ -337,8 +336,7 @@ void api_server_destroy(struct api_server *server)
     api_socket_each(server, socket_abort);
     while (server->clients)
         client_disconnect(server->clients);
-    if (!server->stopping)
-        loop_remove(&server->daemon->loop, &server->watch);
+    loop_remove(&server->daemon->loop, &server->watch);
     close(server->watch.fd);
     unlink(server->path);
     if (server->spare_fd >= 0)

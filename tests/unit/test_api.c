@@ -1008,6 +1008,8 @@ static void shutting_down_ends_in_order(void **state)
     assert_int_equal(ts_send(line.taker, "last", 4, 0), 4);
     side_call(&there, shut_down, NULL);
     expect_error(ts_accept(line.listener, NULL, NULL), ECONNABORTED);
+    use(&there);
+    expect_error(ts_socket(AF_INET, SOCK_STREAM, 0), ENETDOWN);
     assert_int_equal(ts_recv(line.opener, bytes, 8, MSG_WAITALL), 4);
     assert_int_equal(ts_recv(line.opener, bytes, 8, 0), 0);
     expect_error(ts_send(line.taker, "x", 1, 0), EPIPE);
