@@ -92,7 +92,6 @@
     COUNTER(TCP_SYN_RETRANS, "TCPSynRetrans", "SYN and SYN-ACK retransmissions")                   \
     COUNTER(TCP_ABORT_ON_DATA, "TCPAbortOnData", "connections reset: data came after close")       \
     COUNTER(TCP_ABORT_ON_CLOSE, "TCPAbortOnClose", "connections reset: closed with data unread")   \
-    COUNTER(TCP_ABORT_ON_MEMORY, "TCPAbortOnMemory", "connections reset: no memory")               \
     COUNTER(TCP_ABORT_ON_TIMEOUT, "TCPAbortOnTimeout", "connections given up: the peer is silent") \
     COUNTER(TCP_ABORT_ON_LINGER, "TCPAbortOnLinger",                                               \
             "FIN-WAIT-2 given up: the peer did not close")                                         \

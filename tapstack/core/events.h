@@ -2,7 +2,8 @@
 
    EVENT(id, name, first, second, third, fourth argument's name). An argument name that ends in
    `_at` or `_us` is a time in microseconds, one that is `reason` is an enum stack_reason, `counter`
-   an enum stack_counter, `timer` an enum tcp_timer, `from` and `to` are enum tcp_state. Empty: not used. */
+   an enum stack_counter, `timer` an enum tcp_timer, `from` and `to` are enum tcp_state. Empty: not
+   used. */
 #ifndef TAPSTACK_CORE_EVENTS_H
 #define TAPSTACK_CORE_EVENTS_H
 
@@ -69,12 +70,12 @@
     REASON(MALFORMED_OPTION, "malformed-option")
 
 /* The timers of a connection. */
-#define STACK_TIMERS(TIMER)                                                              \
-    TIMER(RETRANSMIT, "retransmit")   /* something is outstanding (RFC 6298, 5) */        \
-    TIMER(PERSIST, "persist")         /* something waits for a window (RFC 9293, 3.8.6.1) */ \
-    TIMER(DELAYED_ACK, "delayed-ack") /* an ACK may wait this long (3.8.6.3) */           \
-    TIMER(KEEPALIVE, "keepalive")     /* nothing was heard for long (3.8.4) */            \
-    TIMER(CORK, "cork")               /* a held-back partial segment leaves */            \
+#define STACK_TIMERS(TIMER)                                                                        \
+    TIMER(RETRANSMIT, "retransmit")   /* something is outstanding (RFC 6298, 5) */                 \
+    TIMER(PERSIST, "persist")         /* something waits for a window (RFC 9293, 3.8.6.1) */       \
+    TIMER(DELAYED_ACK, "delayed-ack") /* an ACK may wait this long (3.8.6.3) */                    \
+    TIMER(KEEPALIVE, "keepalive")     /* nothing was heard for long (3.8.4) */                     \
+    TIMER(CORK, "cork")               /* a held-back partial segment leaves */                     \
     TIMER(END, "end")                 /* TIME-WAIT is over, or FIN-WAIT-2 has lasted too long */
 
 enum stack_event_kind {
@@ -88,7 +89,7 @@ enum tcp_timer {
 #define STACK_TIMER_ID(id, name) TCP_TIMER_##id,
     STACK_TIMERS(STACK_TIMER_ID)
 #undef STACK_TIMER_ID
-    TCP_TIMER_COUNT
+        TCP_TIMER_COUNT
 };
 
 enum stack_reason {

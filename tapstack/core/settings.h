@@ -36,7 +36,8 @@
             "restart the congestion window after an idle RTO (RFC 5681, 4.1)")                     \
     SETTING(tcp_rto_initial_us, "tcp.rto_initial", 1000000, 1000, 60000000, "us",                  \
             "RTO before the first sample (RFC 6298, 2.1)")                                         \
-    SETTING(tcp_rto_min_us, "tcp.rto_min", 200000, 1000, 60000000, "us", "least RTO")              \
+    SETTING(tcp_rto_min_us, "tcp.rto_min", 200000, 1000, 60000000, "us",                           \
+            "least allowance of the RTO over the round trip")                                      \
     SETTING(tcp_rto_max_us, "tcp.rto_max", 120000000, 1000000, 600000000, "us",                    \
             "greatest RTO (RFC 6298, 2.5)")                                                        \
     SETTING(tcp_syn_retries, "tcp.syn_retries", 7, 0, 127, "",                                     \

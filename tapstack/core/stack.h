@@ -285,7 +285,7 @@ const char *tcp_state_name(unsigned state);
 const char *stack_event_name(unsigned kind);                           /* "sent" */
 const char *stack_event_argument_name(unsigned kind, unsigned number); /* "" when not used */
 const char *stack_reason_name(unsigned reason);
-const char *stack_timer_name(unsigned timer); /* "retransmit" */
+const char *stack_timer_name(unsigned timer);     /* "retransmit" */
 const char *stack_counter_name(unsigned counter); /* "TcpInSegs" */
 const char *stack_counter_what(unsigned counter);
 /* STACK_COUNTER_COUNT of them, in their list's order. */

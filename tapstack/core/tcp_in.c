@@ -162,8 +162,8 @@ static enum in_step in_check_sequence(struct stack *stack, struct tcp_socket *so
 
 /* ---- second: RST ---- */
 
-/* What the application is told: nothing when both directions had ended anyway and all that it sent was
-   acknowledged (RFC 9293, 3.10.7.4: CLOSING, LAST-ACK and TIME-WAIT just end). */
+/* What the application is told: nothing when both directions had ended anyway and all that it sent
+   was acknowledged (RFC 9293, 3.10.7.4: CLOSING, LAST-ACK and TIME-WAIT just end). */
 static int in_reset_error(const struct tcp_socket *socket)
 {
     if (socket->entry.state == TCP_SYN_RECEIVED)
@@ -229,9 +229,9 @@ static void in_update_timestamp(struct tcp_socket *socket, const struct tcp_segm
     }
 }
 
-/* RFC 9293, 3.10.7.4: the newest segment's window counts. One that acknowledges more is newer whatever
-   its sequence number: a retransmission brings an old number and a new ACK, and keeping the old
-   window with it would move the edge beyond what was offered. */
+/* RFC 9293, 3.10.7.4: the newest segment's window counts. One that acknowledges more is newer
+   whatever its sequence number: a retransmission brings an old number and a new ACK, and keeping
+   the old window with it would move the edge beyond what was offered. */
 static void in_update_window(struct stack *stack, struct tcp_socket *socket,
                              const struct tcp_segment *segment, bool advanced)
 {

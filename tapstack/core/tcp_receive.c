@@ -33,8 +33,8 @@ static uint32_t receive_room(const struct tcp_socket *socket)
     return room < most ? room : most;
 }
 
-/* Cut to what the window field can say. A unit that is larger than what is left of a small buffer would
-   keep the window closed for ever: with half the buffer free it is offered all the same. */
+/* Cut to what the window field can say. A unit that is larger than what is left of a small buffer
+   would keep the window closed for ever: with half the buffer free it is offered all the same. */
 static uint32_t receive_round_room(const struct tcp_socket *socket, uint32_t room)
 {
     uint32_t unit = 1U << socket->rcv_wscale;

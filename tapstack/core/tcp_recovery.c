@@ -62,7 +62,9 @@ static void recovery_confirm_neighbor(struct stack *stack, const struct tcp_sock
         neighbor_confirm(stack, route->interface, next_hop, now_us);
 }
 
-/* RFC 6298, 2.2 to 2.5, in microseconds. */
+/* RFC 6298, 2.2 to 2.5, in microseconds. The least RTO is taken as the least allowance for
+   variation, on top of the round trip: on a path of steady delay a peer's delayed ACK would else
+   come too late. */
 void tcp_recovery_sample_rtt(struct stack *stack, struct tcp_socket *socket, uint32_t rtt_us,
                              uint64_t now_us)
 {
@@ -80,8 +82,10 @@ void tcp_recovery_sample_rtt(struct stack *stack, struct tcp_socket *socket, uin
         socket->rttvar_us = (uint32_t)(((uint64_t)socket->rttvar_us * 3 + error) / 4);
         socket->srtt_us = (uint32_t)(((uint64_t)socket->srtt_us * 7 + rtt_us) / 8);
     }
-    uint64_t rto = (uint64_t)socket->srtt_us + 4ULL * socket->rttvar_us;
-    socket->rto_us = recovery_clamp(rto, settings->tcp_rto_min_us, settings->tcp_rto_max_us);
+    uint64_t allowance = 4ULL * socket->rttvar_us;
+    if (allowance < settings->tcp_rto_min_us)
+        allowance = settings->tcp_rto_min_us;
+    socket->rto_us = recovery_clamp(socket->srtt_us + allowance, 0, settings->tcp_rto_max_us);
     stack_event_add(stack, STACK_EVENT_RTT, socket->entry.id, now_us, rtt_us, socket->srtt_us,
                     socket->rttvar_us, socket->rto_us);
     recovery_confirm_neighbor(stack, socket, now_us);

@@ -2,7 +2,8 @@
 
    Each timer is a deadline in the socket; one entry of the wheel stands for all of them, armed at
    the earliest or before it. Moving a deadline later, as every ACK does with the retransmission
-   timer, is one store: when the entry fires too early it is armed again for what is due then. The list of timers is STACK_TIMERS. */
+   timer, is one store: when the entry fires too early it is armed again for what is due then. The
+   list of timers is STACK_TIMERS. */
 #include "state.h"
 
 static struct tcp_socket *timer_socket(struct wheel_timer *timer)

@@ -57,9 +57,9 @@ bool capture_is_running(const struct capture *capture);
 /* Of the capture that runs, or of the last one. */
 struct capture_status {
     bool running;
-    uint64_t frames; /* written */
-    uint64_t lost;   /* not written */
-    uint64_t bytes;  /* of the file */
+    uint64_t frames;   /* written */
+    uint64_t lost;     /* not written */
+    uint64_t bytes;    /* of the file */
     const char *ended; /* why it ended by itself; "" when it did not */
 };
 void capture_status(const struct capture *capture, struct capture_status *status);

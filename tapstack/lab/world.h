@@ -22,7 +22,8 @@ struct world_config {
     bool super_frames; /* the interfaces take TSO frames, cut before the cable */
     struct cable_settings cable[WORLD_SIDES]; /* [A]: from A to B */
     struct stack_settings settings[WORLD_SIDES];
-    /* A wire frame is about to enter the cable of side `from`; return false to lose it. May be NULL. */
+    /* A wire frame is about to enter the cable of side `from`; return false to lose it. May be
+     * NULL. */
     bool (*filter)(void *context, int from, const uint8_t *bytes, size_t size, uint64_t now_us);
     void *context;
 };
@@ -41,7 +42,8 @@ uint32_t world_address(int side); /* IPv4, host order */
 void world_settle(struct world *world);
 
 /* Settles, then moves the clock to the next deadline, but not beyond limit_us, and settles there.
-   Returns false when there is nothing left to happen before limit_us (the clock stands at limit_us). */
+   Returns false when there is nothing left to happen before limit_us (the clock stands at
+   limit_us). */
 bool world_step(struct world *world, uint64_t limit_us);
 
 /* Frames that entered either cable, and a running hash (FNV-1a 64) of all of them with their times:

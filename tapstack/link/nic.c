@@ -1,8 +1,9 @@
 /* A network card: receive ring, MAC filter, frame check sequence, EtherType (stages S13 to S18).
 
-   head and tail count frames, their difference is the fill and their low bits are the slot; an empty
-   ring counts from zero again. nic_poll frees the slot as it hands the frame out; that is safe since the ring fills
-   slots in turn, so this one is written again by the next nic_ring_slot at the earliest. */
+   head and tail count frames, their difference is the fill and their low bits are the slot; an
+   empty ring counts from zero again. nic_poll frees the slot as it hands the frame out; that is
+   safe since the ring fills slots in turn, so this one is written again by the next nic_ring_slot
+   at the earliest. */
 #include "nic.h"
 
 #include <assert.h>
@@ -35,9 +36,9 @@ void nic_init(struct nic *nic, const struct mac_address *mac, uint8_t *memory,
         slots[i].frame = (struct frame){.piece_count = 1, .piece = {{slot_memory(nic, i), 0}}};
 }
 
-/* An empty ring starts again at its first slot: the same memory, still warm in the cache, serves as long
-   as the driver keeps up. Clears what the last frame left in the slot; the interface stays as it was
-   set. */
+/* An empty ring starts again at its first slot: the same memory, still warm in the cache, serves as
+   long as the driver keeps up. Clears what the last frame left in the slot; the interface stays as
+   it was set. */
 struct frame *nic_ring_slot(struct nic *nic)
 {
     if (nic->tail - nic->head == nic->slot_count)

@@ -1,18 +1,25 @@
 /* The console: lines read against its command table, answers put together and set in columns. */
 #define _GNU_SOURCE
-/* Its files are no library: they are compiled into this test, all but main and the prompt. */
-#include "../../cli/command.c"
-#include "../../cli/console.c"
-#include "../../cli/remote.c"
-#include "../../cli/show.c"
-#include "../../cli/table.c"
+#include "../../cli/command.h"
+#include "../../cli/console.h"
+#include "../../cli/remote.h"
+#include "../../cli/show.h"
+#include "../../cli/table.h"
+#include "../../cli/unit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* ---- Lines ---- */
 
@@ -244,21 +251,21 @@ static void test_a_long_last_column_goes_on_below(void **state)
 
 static void test_units_are_chosen(void **state)
 {
-    char text_out[TEXT_MAX];
+    char text[UNIT_TEXT_MAX];
     (void)state;
-    assert_string_equal(ms(312, text_out), "0.312 ms");
-    assert_string_equal(ms(201100, text_out), "201.100 ms");
-    assert_string_equal(duration(12345678, text_out), "12.345 s");
-    assert_string_equal(duration(UINT64_C(3723000000), text_out), "1h 02m 03s");
-    assert_string_equal(bytes(1023, text_out), "1023 B");
-    assert_string_equal(bytes(1536, text_out), "1.5 KiB");
-    assert_string_equal(rate(1500000, text_out), "1.5 Mbit/s");
-    assert_string_equal(setting(200000, "us", text_out), "200ms");
-    assert_string_equal(setting(1500000, "us", text_out), "1500ms");
-    assert_string_equal(setting(0, "us", text_out), "0us");
-    assert_string_equal(setting(6291456, "bytes", text_out), "6M");
-    assert_string_equal(setting(10, "segments", text_out), "10 segments");
-    assert_string_equal(setting(1000, "/s", text_out), "1000/s");
+    assert_string_equal(unit_ms(312, text), "0.312 ms");
+    assert_string_equal(unit_ms(201100, text), "201.100 ms");
+    assert_string_equal(unit_duration(12345678, text), "12.345 s");
+    assert_string_equal(unit_duration(UINT64_C(3723000000), text), "1h 02m 03s");
+    assert_string_equal(unit_bytes(1023, text), "1023 B");
+    assert_string_equal(unit_bytes(1536, text), "1.5 KiB");
+    assert_string_equal(unit_rate(1500000, text), "1.5 Mbit/s");
+    assert_string_equal(unit_setting(200000, "us", text), "200ms");
+    assert_string_equal(unit_setting(1500000, "us", text), "1500ms");
+    assert_string_equal(unit_setting(0, "us", text), "0us");
+    assert_string_equal(unit_setting(6291456, "bytes", text), "6M");
+    assert_string_equal(unit_setting(10, "segments", text), "10 segments");
+    assert_string_equal(unit_setting(1000, "/s", text), "1000/s");
 }
 
 static const char wide_connection[] =
