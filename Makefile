@@ -89,8 +89,8 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(PARTS)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $< $(PARTS) -lcmocka $(HOST_LIBS) -lpthread
 
-# The console's own test has the console's files in it.
-$(B)/unit/test_cli: $(B)/tests/unit/test_cli.o
+# The console's own test links the console instead.
+$(B)/unit/test_cli: $(B)/tests/unit/test_cli.o $(filter-out %/main.o,$(CLI_OBJ))
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ -lcmocka -lreadline -ljansson
 
