@@ -1,7 +1,7 @@
 /* Runs simulations by seed, and the exhaustive ones: every frame of a short exchange lost once, and
    every frame repeated once.
 
-       sim                        seeds 1 to 200 and the exhaustive runs
+       sim                        seeds 1 to 1000 and the exhaustive runs
        sim --seeds FIRST COUNT    these seeds only
        sim --seed N [--verbose]   one; verbose: the plan and every frame as a line
 
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEDS = 200, TWICE_EVERY = 10, EXHAUSTIVE_MAX = 1000 };
+enum { SEEDS = 1000, TWICE_EVERY = 10, EXHAUSTIVE_MAX = 1000 };
 
 struct tally {
     unsigned passed, failed;
