@@ -71,6 +71,9 @@ static struct harness {
     struct stack *stack;
     uint64_t now_us;
     uint32_t memory_blocks;
+    uint32_t allocations;  /* ever asked for */
+    uint32_t fail_at;      /* the allocation with this number fails, the first being 1; 0: none */
+    bool fail_on;          /* and so do all behind it */
     uint64_t handshake_us; /* how long establish() lets the peer's ACK of our SYN take */
     int listener, socket;  /* handles */
     uint16_t local_port, peer_port;
@@ -704,6 +707,9 @@ static inline uint64_t count_of(enum stack_counter counter)
 static inline void *harness_allocate(void *context, size_t size)
 {
     (void)context;
+    h.allocations++;
+    if (h.fail_at && (h.allocations == h.fail_at || (h.fail_on && h.allocations > h.fail_at)))
+        return NULL;
     h.memory_blocks++;
     return malloc(size);
 }
