@@ -20,6 +20,7 @@ file_timeout_seconds=150
 export BUILD
 scratch=$(mktemp -d /tmp/tapstack-check.XXXXXX) || exit 2
 trap 'rm -rf "$scratch"' EXIT
+export TMPDIR=$scratch
 trap 'exit 130' INT TERM HUP
 
 is_wanted() { # path

@@ -3,13 +3,14 @@
 # Not root, or no Debian: says what to install and ends with 1. BENCH=1 takes the bench's in.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
+[ "${1:-}" != bench ] || BENCH=1
 
 wanted() {
     local group words
     while read -r group words; do
         case $group in
         build | test) echo "$words" ;;
-        bench) [ -n "${BENCH:-}" ] && echo "$words" ;;
+        bench) [ "${BENCH:-}" ] && echo "$words" ;;
         esac
     done <tests/lib/packages
 }

@@ -21,7 +21,7 @@ namespace eval net {
     variable permitted 0
     # Sanitized programs are slower and bigger: bounds stretch, amounts shrink.
     variable sanitized [string match *sanitize* $build]
-    variable patience_ms [expr {$sanitized ? 20000 : 8000}]
+    variable patience_ms [expr {$sanitized ? 30000 : 15000}]
     variable programs [dict create] ;# name -> {channel pid log}
 
     # ---- the namespace ----
