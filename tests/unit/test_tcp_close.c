@@ -134,6 +134,40 @@ static void fin_out_of_order(void **state)
     recv_bytes(0);
 }
 
+/* Closed while the handshake of a simultaneous open is under way: the FIN goes out once, at its
+   place, and the connection ends in order. */
+static void close_in_a_simultaneous_open(void **state)
+{
+    (void)state;
+    go_to_state(TCP_SYN_SENT);
+    in("S 0:0(0) win 65535 <mss 1000>");
+    out("S. 0:0(0) ack 1");
+    close_socket();
+    in(". 1:1(0) ack 1 win 65535");
+    out("F. 1:1(0) ack 1");
+    none();
+    state_is(TCP_FIN_WAIT_1);
+    in("F. 1:1(0) ack 2 win 65535");
+    out(". 2:2(0) ack 2");
+    state_is(TCP_TIME_WAIT);
+}
+
+/* Bytes behind the FIN, in whichever order they come, do not exist. */
+static void bytes_behind_the_fin_are_cut(void **state)
+{
+    (void)state;
+    establish("mss 1000");
+    in("F. 101:101(0) ack 1 win 65535");
+    out(". 1:1(0) ack 1");
+    in(". 151:201(50) ack 1 win 65535");
+    ignore_all();
+    in("P. 1:201(200) ack 1 win 65535");
+    out(". 1:1(0) ack 102");
+    state_is(TCP_CLOSE_WAIT);
+    recv_bytes(100);
+    recv_bytes(0);
+}
+
 /* SHLD-3: closed with data unread. */
 static void close_with_unread_data_resets(void **state)
 {
@@ -461,6 +495,8 @@ int main(void)
         harness_test(buffers_are_given_back),
         harness_test(handles_are_not_reused),
         harness_test(reset_in_time_wait_is_not_told),
+        harness_test(close_in_a_simultaneous_open),
+        harness_test(bytes_behind_the_fin_are_cut),
     };
     return cmocka_run_group_tests_name("closing", tests, NULL, NULL);
 }

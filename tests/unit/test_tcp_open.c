@@ -154,6 +154,31 @@ static void accept_keeps_the_order(void **state)
     }
 }
 
+/* The accept queue fills up while handshakes are under way: the ACK that finds it full is dropped,
+   and the connection stands as soon as there is room and the peer is heard again. */
+static void full_queue_drops_the_last_ack(void **state)
+{
+    (void)state;
+    listen_on(1);
+    for (h.peer_port = 40000; h.peer_port < 40002; h.peer_port++) {
+        in("S 0:0(0) win 65535 <mss 1000>");
+        out("S. 0:0(0) ack 1");
+    }
+    h.peer_port = 40000;
+    in(". 1:1(0) ack 1 win 65535");
+    h.peer_port = 40001;
+    in(". 1:1(0) ack 1 win 65535");
+    none();
+    state_is(TCP_SYN_RECEIVED);
+    assert_int_equal(count_of(STACK_COUNTER_LISTEN_OVERFLOWS), 1);
+    accept_one();
+    in("P. 1:11(10) ack 1 win 65535");
+    out(". 1:1(0) ack 11");
+    state_is(TCP_ESTABLISHED);
+    accept_one();
+    recv_bytes(10);
+}
+
 /* ---- Active ---- */
 
 static void active_open(void **state)
@@ -549,6 +574,7 @@ int main(void)
         harness_test(syn_from_nowhere_is_discarded),
         harness_test(no_reset_to_a_group),
         harness_test(ttl_and_tos_are_options),
+        harness_test(full_queue_drops_the_last_ack),
     };
     int failed = run_table("options of a SYN-ACK", syn_ack_echoes_the_offer, offers,
                            sizeof offers[0], OFFERS, offer_names);

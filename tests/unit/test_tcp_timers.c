@@ -49,16 +49,16 @@ static void rto_of_later_samples(void **state)
     }
 }
 
-/* A peer next door: not below 200 ms. */
+/* A peer next door: not below 200 ms above the round trip. */
 static void rto_has_a_floor(void **state)
 {
     (void)state;
     h.handshake_us = 1 * MS;
     establish("mss 1000");
-    assert_int_equal(info().rto_us, 200 * MS);
+    assert_int_equal(info().rto_us, 201 * MS);
     send_bytes(10);
     out("P. 1:11(10) ack 1");
-    out_after(200 * MS, "P. 1:11(10) ack 1");
+    out_after(201 * MS, "P. 1:11(10) ack 1");
 }
 
 /* A steady round trip of 200 ms lets RTTVAR shrink to nothing; an ACK that the peer delays by its
@@ -140,10 +140,10 @@ static void ack_restarts_the_timer(void **state)
     quiet(100 * MS);
     in(". 1:1(0) ack 1001 win 65535");
     none();
-    /* SRTT 100 ms, RTTVAR 37.5 ms by the sample just taken */
-    assert_int_equal(info().rto_us, 250 * MS);
-    assert_int_equal(info().rto_left_us, 250 * MS);
-    out_after(250 * MS, "P. 1001:2001(1000) ack 1");
+    /* SRTT 100 ms, and four RTTVAR of 37.5 ms are less than the least of 200 ms */
+    assert_int_equal(info().rto_us, 300 * MS);
+    assert_int_equal(info().rto_left_us, 300 * MS);
+    out_after(300 * MS, "P. 1001:2001(1000) ack 1");
     in(". 1:1(0) ack 2001 win 65535");
     assert_true(info().rto_left_us == UINT64_MAX);
 }
@@ -422,6 +422,52 @@ static void window_shrinks_under_flight(void **state)
     out("P. 6001:6011(10) ack 1");
 }
 
+/* SHLD-17: as long as the peer answers, what lies beyond its shrunken window does not end the
+   connection, however often it is sent again. */
+static void shrunken_window_does_not_time_out(void **state)
+{
+    (void)state;
+    h.handshake_us = 100 * MS;
+    set("tcp.retries2", 3);
+    set("tcp.rto_max", 5 * S);
+    establish("mss 1000");
+    send_bytes(3000);
+    ignore_all();
+    in(". 1:1(0) ack 1 win 0");
+    for (int i = 0; i < 300; i++) {
+        harness_run_until(h.now_us + 500 * MS);
+        if (ignore_all() > 0)
+            in(". 1:1(0) ack 1 win 0");
+    }
+    state_is(TCP_ESTABLISHED);
+    ignore_all();
+    in(". 1:1(0) ack 3001 win 65535");
+    send_bytes(10);
+    out("P. 3001:3011(10) ack 1");
+}
+
+/* R2 as a time holds for a closed window too: it ends the connection when the peer is silent, and
+   not when it answers the probes. */
+static void user_timeout_of_a_closed_window(void **state)
+{
+    (void)state;
+    h.handshake_us = 100 * MS;
+    establish("mss 1000");
+    option(STACK_OPTION_USER_TIMEOUT_US, 4 * S);
+    in(". 1:1(0) ack 1 win 0");
+    send_bytes(100);
+    for (int i = 0; i < 20; i++) {
+        harness_run_until(h.now_us + 1 * S);
+        ignore_all();
+        in(". 1:1(0) ack 1 win 0");
+    }
+    state_is(TCP_ESTABLISHED);
+    harness_run_until(h.now_us + 60 * S);
+    ignore_all();
+    state_is(TCP_CLOSED);
+    assert_int_equal(stack_socket_error(h.stack, h.socket), STACK_TIMED_OUT);
+}
+
 /* ---- Keep-alive (RFC 9293 3.8.4) ---- */
 
 /* MUST-25 */
@@ -483,6 +529,28 @@ static void traffic_puts_keep_alive_off(void **state)
     out_after(1, ". 0:0(0) ack 11");
 }
 
+/* MUST-26: while something is outstanding, retransmissions find out about the peer. */
+static void no_keep_alive_beside_retransmissions(void **state)
+{
+    (void)state;
+    h.handshake_us = 100 * MS;
+    establish("mss 1000");
+    option(STACK_OPTION_KEEPIDLE_US, 1 * S);
+    option(STACK_OPTION_KEEPINTVL_US, 1 * S);
+    option(STACK_OPTION_KEEPCNT, 2);
+    option(STACK_OPTION_KEEPALIVE, 1);
+    send_bytes(10);
+    harness_run_until(h.now_us + 30 * S);
+    for (unsigned i = h.tail - h.head; i > 0; i--)
+        out("P. 1:11(10) ack 1");
+    state_is(TCP_ESTABLISHED);
+    assert_int_equal(count_of(STACK_COUNTER_TCP_KEEP_ALIVE), 0);
+    /* An answer that acknowledges makes it idle: now they come. */
+    in(". 1:1(0) ack 11 win 65535");
+    harness_run_until(h.now_us + 1500 * MS);
+    out(". 10:10(0) ack 1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -514,6 +582,9 @@ int main(void)
         harness_test(keep_alive_finds_a_dead_peer),
         harness_test(traffic_puts_keep_alive_off),
         harness_test(lost_small_segment_is_sent_again),
+        harness_test(shrunken_window_does_not_time_out),
+        harness_test(user_timeout_of_a_closed_window),
+        harness_test(no_keep_alive_beside_retransmissions),
     };
     return cmocka_run_group_tests_name("timers", tests, NULL, NULL);
 }
