@@ -528,7 +528,7 @@ static bool stack_is_empty(struct run *run, int side)
 {
     struct stack_usage usage;
     stack_usage(stack_of(run, side), &usage);
-    return usage.sockets == 0 && usage.time_wait == 0;
+    return usage.sockets == 0 && usage.time_wait == 0 && usage.buffer_bytes == 0;
 }
 
 /* Both stacks must forget every connection and give all buffers back. */
