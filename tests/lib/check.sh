@@ -19,6 +19,7 @@ file_timeout_seconds=150
 [ -z "${LONG:-}" ] || file_timeout_seconds=1800
 export BUILD
 scratch=$(mktemp -d /tmp/tapstack-check.XXXXXX) || exit 2
+chmod 755 "$scratch" # the daemon, not root any more, reads its configuration again
 trap 'rm -rf "$scratch"' EXIT
 export TMPDIR=$scratch
 trap 'exit 130' INT TERM HUP

@@ -280,11 +280,12 @@ namespace eval net {
     proc exchange {bytes {pattern ""} {port 80}} {
         variable patience_ms
         set channel [socket 10.77.0.2 $port]
-        fconfigure $channel -translation binary -blocking 0 -buffering none
+        fconfigure $channel -translation binary -buffering none
         set got ""
         set end [expr {[clock milliseconds] + $patience_ms}]
         try {
             puts -nonewline $channel $bytes
+            fconfigure $channel -blocking 0
             while {![eof $channel] && ($pattern eq "" || ![regexp -- $pattern $got])} {
                 append got [read $channel]
                 if {[clock milliseconds] > $end} { error "no end of the answer; so far: $got" }
