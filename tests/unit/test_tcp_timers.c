@@ -355,6 +355,26 @@ static void zero_window_is_probed(void **state)
     quiet(100 * S);
 }
 
+/* A probe at SND.NXT-1 is no acceptable segment: its receiver answers it and drops its ACK field
+   with it (3.10.7.4, first). So it does not carry an ACK that is owed: that one still has to be
+   sent. */
+static void probe_does_not_carry_the_ack(void **state)
+{
+    (void)state;
+    h.handshake_us = 100 * MS;
+    set("tcp.quick_ack_segments", 0);
+    establish("mss 1000");
+    in(". 1:1(0) ack 1 win 0");
+    send_bytes(10);
+    quiet(280 * MS);
+    in("P. 1:101(100) ack 1 win 0");
+    none();
+    const struct harness_frame *probe = out_after(20 * MS, "*");
+    if (probe->payload > 0)
+        return; /* new data: acceptable, and so is its ACK */
+    out_after(20 * MS, ". 1:1(0) ack 101");
+}
+
 /* Without answers it is given up as retransmissions are. */
 static void silent_zero_window_is_given_up(void **state)
 {
@@ -585,6 +605,7 @@ int main(void)
         harness_test(shrunken_window_does_not_time_out),
         harness_test(user_timeout_of_a_closed_window),
         harness_test(no_keep_alive_beside_retransmissions),
+        harness_test(probe_does_not_carry_the_ack),
     };
     return cmocka_run_group_tests_name("timers", tests, NULL, NULL);
 }
