@@ -195,3 +195,13 @@ int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const s
         finish_tcp_checksum(stack, frame, header, send);
     return neighbor_resolve(stack, frame, header, next_hop, now_us);
 }
+
+void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t now_us)
+{
+    struct ipv4_header header;
+    const uint8_t *packet = frame->piece[0].data + ETHERNET_HEADER_BYTES;
+    size_t size = frame->piece[0].size - ETHERNET_HEADER_BYTES;
+    if (ipv4_parse(packet, size, &header) == 0 && header.protocol == IPV4_PROTOCOL_TCP &&
+        ip_is_local(stack, header.source_v4))
+        tcp_unreachable(stack, &header, packet + header.header_bytes, now_us);
+}

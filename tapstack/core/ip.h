@@ -41,6 +41,9 @@ enum { IP_PAYLOAD_OFFSET = 14 + IPV4_HEADER_BYTES };
 int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const struct ip_send *send,
               uint64_t now_us);
 
+/* The next hop of this frame, which ip_output had queued, does not answer: its protocol is told. */
+void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t now_us);
+
 /* Is this an address of ours? */
 bool ip_is_local(const struct stack *stack, uint32_t v4);
 

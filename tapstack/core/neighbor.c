@@ -421,6 +421,8 @@ int neighbor_input(struct stack *stack, unsigned interface, const uint8_t *bytes
 static void fail_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
     set_state(stack, neighbor, NEIGHBOR_FAILED, now_us);
+    for (struct packet *packet = neighbor->queue.first; packet; packet = packet->next)
+        ip_undeliverable(stack, &packet->frame, now_us);
     drop_queue(stack, neighbor, now_us);
     set_timer(stack, neighbor, now_us + FORGET_US);
 }

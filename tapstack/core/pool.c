@@ -24,17 +24,19 @@ static unsigned size_order(size_t size)
     return 64 - (unsigned)__builtin_clzll(size - 1) - POOL_ORDER_MIN;
 }
 
-void pool_close(struct pool *pool)
+void pool_trim(struct pool *pool, size_t keep_bytes)
 {
-    for (unsigned order = 0; order < POOL_ORDERS; order++) {
-        while (pool->free[order]) {
+    for (unsigned order = POOL_ORDERS; order-- > 0;) {
+        while (pool->free[order] && pool->cached_bytes > keep_bytes) {
             struct pool_block *block = pool->free[order];
             pool->free[order] = block->next;
+            pool->cached_bytes -= order_bytes(order);
             memory_release(&pool->memory, block, order_bytes(order));
         }
     }
-    pool->cached_bytes = 0;
 }
+
+void pool_close(struct pool *pool) { pool_trim(pool, 0); }
 
 size_t pool_block_bytes(size_t size)
 {

@@ -29,6 +29,9 @@ void pool_open(struct pool *pool, const struct memory *memory, size_t cache_max_
 /* Gives all cached blocks back. Blocks still handed out stay their holders'. */
 void pool_close(struct pool *pool);
 
+/* Gives cached blocks back, the largest first, until no more than keep_bytes are cached. */
+void pool_trim(struct pool *pool, size_t keep_bytes);
+
 /* The size of the block that pool_take gives for size bytes: the next power of two, at least 64.
    0 when it is more than 1 GiB. */
 size_t pool_block_bytes(size_t size);

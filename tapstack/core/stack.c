@@ -22,6 +22,7 @@ static int stack_open_events(struct stack *stack, uint32_t capacity)
     stack->events = memory_allocate(&stack->pool.memory, capacity * sizeof(*stack->events));
     if (!stack->events)
         return STACK_NO_MEMORY;
+    memset(stack->events, 0, capacity * sizeof(*stack->events)); /* so that it is there at once */
     stack->event_capacity = capacity;
     return 0;
 }
@@ -37,6 +38,7 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     pool_open(&stack->pool, &config->memory, STACK_POOL_CACHE_BYTES);
     wheel_open(&stack->neighbors.wheel, now_us);
     wheel_open(&stack->tcp.wheel, now_us);
+    stack->trim_at = UINT64_MAX;
     stack->icmp_limiter.refilled_at = now_us;
     TAILQ_INIT(&stack->tcp.out);
     TAILQ_INIT(&stack->tcp.ready);
@@ -63,14 +65,10 @@ static void stack_destroy_entry(struct stack *stack, struct tcp_entry *entry)
 static void stack_destroy_tcp(struct stack *stack)
 {
     struct tcp *tcp = &stack->tcp;
-    struct tcp_socket *socket;
     for (uint32_t i = 0; tcp->slot && i < tcp->slot_capacity; i++)
         if (tcp->slot[i])
             stack_destroy_entry(stack, tcp->slot[i]);
-    while ((socket = LIST_FIRST(&tcp->free_sockets)) != NULL) {
-        LIST_REMOVE(socket, sibling);
-        memory_release(&stack->pool.memory, socket, sizeof(*socket));
-    }
+    tcp_socket_trim(stack, 0);
     tcp_table_close(stack);
 }
 
@@ -114,6 +112,22 @@ int stack_input(struct stack *stack, const struct frame *frame, uint64_t now_us)
     }
 }
 
+/* Memory that was kept for reuse and was not needed goes back, half of it a second: a burst is
+   served from what the last one left, and an idle stack is small. */
+static void stack_trim(struct stack *stack, uint64_t now_us)
+{
+    struct pool *pool = &stack->pool;
+    bool spare = pool->cached_bytes > STACK_TRIM_KEEP_BYTES || stack->tcp.free_count > 0;
+    if (now_us >= stack->trim_at) {
+        size_t half = pool->cached_bytes / 2;
+        pool_trim(pool, half > STACK_TRIM_KEEP_BYTES ? half : STACK_TRIM_KEEP_BYTES);
+        tcp_socket_trim(stack, stack->tcp.free_count / 2);
+        stack->trim_at = UINT64_MAX;
+    } else if (spare && stack->trim_at == UINT64_MAX) {
+        stack->trim_at = now_us + STACK_TRIM_US;
+    }
+}
+
 static struct neighbor *stack_neighbor_of(struct wheel_timer *timer)
 {
     return (struct neighbor *)((char *)timer - offsetof(struct neighbor, timer));
@@ -125,6 +139,7 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     while ((timer = wheel_expire(&stack->neighbors.wheel, now_us)) != NULL)
         neighbor_timer(stack, stack_neighbor_of(timer), now_us);
     tcp_timer_expire(stack, now_us);
+    stack_trim(stack, now_us);
 }
 
 static bool stack_lend_packet(struct stack *stack, struct frame *frame)
@@ -154,5 +169,6 @@ uint64_t stack_deadline(const struct stack *stack)
     uint64_t tcp = tcp_timer_deadline(stack);
     if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out))
         return 0;
-    return neighbors < tcp ? neighbors : tcp;
+    uint64_t timers = neighbors < tcp ? neighbors : tcp;
+    return timers < stack->trim_at ? timers : stack->trim_at;
 }

@@ -12,7 +12,9 @@
 
 enum {
     STACK_INTERFACES_MAX = 8,
-    STACK_POOL_CACHE_BYTES = 4 << 20,
+    STACK_POOL_CACHE_BYTES = 16 << 20,
+    STACK_TRIM_US = 1000000,          /* of what is kept for reuse, half goes back this often ... */
+    STACK_TRIM_KEEP_BYTES = 64 << 10, /* ... down to this */
 };
 
 struct stack {
@@ -33,6 +35,8 @@ struct stack {
     struct stack_event *events; /* a ring of event_capacity, or NULL */
     uint32_t event_capacity;
     uint64_t event_count;
+
+    uint64_t trim_at; /* when memory goes back next; UINT64_MAX: there is none to speak of */
 
     uint8_t seed[32];
     uint64_t random_drawn; /* numbers drawn: the counter behind stack_random32 */

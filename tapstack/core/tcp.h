@@ -248,6 +248,8 @@ void tcp_table_unbind(struct stack *stack, struct tcp_socket *socket);
 /* ---- tcp_socket.c ---- */
 /* A new socket in CLOSED with an id, in no list; NULL without memory. */
 struct tcp_socket *tcp_socket_create(struct stack *stack, uint64_t now_us);
+/* Gives memory of sockets kept for reuse back, but for `keep` of them. */
+void tcp_socket_trim(struct stack *stack, uint32_t keep);
 /* The socket that the application holds under this handle, or NULL. */
 struct tcp_socket *tcp_socket_get(const struct stack *stack, int handle);
 void tcp_socket_set_state(struct stack *stack, struct tcp_socket *socket, enum tcp_state state,
@@ -357,6 +359,10 @@ void tcp_reset_send(struct stack *stack, struct tcp_socket *socket, enum stack_r
 /* Sends a header-only segment at once, outside any send buffer. */
 void tcp_reset_bare(struct stack *stack, const struct tcp_entry *entry, struct tcp_header *header,
                     uint8_t ttl, uint8_t tos, uint64_t now_us);
+/* A segment of ours (header, first bytes) found no next hop: an attempt to connect ends, a standing
+   connection only remembers it. */
+void tcp_unreachable(struct stack *stack, const struct ipv4_header *header, const uint8_t *segment,
+                     uint64_t now_us);
 /* May another challenge ACK go (RFC 5961, 7)? Counts both outcomes. */
 bool tcp_reset_may_challenge(struct stack *stack, uint16_t *sent, uint32_t *since_s,
                              uint64_t now_us);

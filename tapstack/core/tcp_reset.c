@@ -63,9 +63,8 @@ void tcp_reset_send(struct stack *stack, struct tcp_socket *socket, enum stack_r
                     uint64_t now_us)
 {
     enum tcp_state state = socket->entry.state;
-    if (state == TCP_CLOSED || state == TCP_LISTEN || state == TCP_SYN_SENT ||
-        state == TCP_TIME_WAIT)
-        return;
+    if (state < TCP_SYN_RECEIVED || state > TCP_CLOSE_WAIT)
+        return; /* RFC 9293, 3.10.5: in the others both sides have said all */
     struct tcp_header header = {
         .sequence = socket->snd.max,
         .acknowledgment = socket->rcv.nxt,
@@ -114,43 +113,76 @@ static void icmp_shrink_mtu(struct stack *stack, struct tcp_socket *socket, uint
     tcp_socket_want_output(stack, socket);
 }
 
-/* RFC 9293 3.9.2.2, RFC 5461, RFC 5927: an unreachable destination ends an attempt to connect; a
-   standing connection only remembers it (MUST-56). */
+/* Delivery trouble that may pass: remembered, and told when the application asks (MUST-47,
+ * MUST-56). */
+static void icmp_soft_error(struct stack *stack, struct tcp_socket *socket, uint8_t type,
+                            uint8_t code, uint64_t now_us)
+{
+    socket->soft_type = type;
+    socket->soft_code = code;
+    stack_event_add(stack, STACK_EVENT_SOFT_ERROR, socket->entry.id, now_us, type, code, 0, 0);
+    tcp_socket_signal(stack, socket, STACK_READY_SOFT_ERROR);
+}
+
+static bool icmp_is_opening(const struct tcp_socket *socket)
+{
+    return socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED;
+}
+
+static void icmp_end_opening(struct stack *stack, struct tcp_socket *socket, int error,
+                             uint64_t now_us)
+{
+    stack_count(stack, STACK_COUNTER_TCP_ATTEMPT_FAILS);
+    tcp_socket_end(stack, socket, error, now_us);
+}
+
+/* The connection that a segment of ours belongs to. header, segment: what is left of it. */
+static struct tcp_socket *icmp_find_socket(const struct stack *stack,
+                                           const struct ipv4_header *header, const uint8_t *segment)
+{
+    struct ip_address local = ip_address_from_v4(header->source_v4);
+    struct ip_address remote = ip_address_from_v4(header->destination_v4);
+    struct tcp_entry *entry =
+        tcp_table_find(stack, &local, bytes_get16(segment), &remote, bytes_get16(segment + 2));
+    return entry && !entry->compact ? (struct tcp_socket *)entry : NULL;
+}
+
+void tcp_unreachable(struct stack *stack, const struct ipv4_header *header, const uint8_t *segment,
+                     uint64_t now_us)
+{
+    struct tcp_socket *socket = icmp_find_socket(stack, header, segment);
+    if (socket && icmp_is_opening(socket))
+        icmp_end_opening(stack, socket, STACK_UNREACHABLE, now_us);
+    else if (socket)
+        icmp_soft_error(stack, socket, ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_HOST_UNREACHABLE,
+                        now_us);
+}
+
+/* RFC 9293 3.9.2.2, RFC 5461, RFC 5927: what says that nobody is there ends an attempt to connect;
+   a standing connection only remembers it (MUST-56). */
 static void icmp_apply(struct stack *stack, struct tcp_socket *socket,
                        const struct icmp_header *icmp, uint64_t now_us)
 {
     bool unreachable = icmp->type == ICMP_DESTINATION_UNREACHABLE;
     bool hard = unreachable && (icmp->code == ICMP_CODE_PROTOCOL_UNREACHABLE ||
                                 icmp->code == ICMP_CODE_PORT_UNREACHABLE);
-    if (unreachable && icmp->code == ICMP_CODE_FRAGMENTATION_NEEDED) {
+    if (unreachable && icmp->code == ICMP_CODE_FRAGMENTATION_NEEDED)
         icmp_shrink_mtu(stack, socket, icmp->rest & 0xffff);
-        return;
-    }
-    if (hard && (socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED)) {
-        stack_count(stack, STACK_COUNTER_TCP_ATTEMPT_FAILS);
-        tcp_socket_end(stack, socket, STACK_REFUSED, now_us);
-        return;
-    }
-    socket->soft_type = icmp->type;
-    socket->soft_code = icmp->code;
-    stack_event_add(stack, STACK_EVENT_SOFT_ERROR, socket->entry.id, now_us, icmp->type, icmp->code,
-                    0, 0);
-    tcp_socket_signal(stack, socket, STACK_READY_SOFT_ERROR);
+    else if (hard && icmp_is_opening(socket))
+        icmp_end_opening(stack, socket, STACK_REFUSED, now_us);
+    else
+        icmp_soft_error(stack, socket, icmp->type, icmp->code, now_us);
 }
 
 void tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
                     const struct icmp_header *icmp, const struct ipv4_header *quoted,
                     const uint8_t *quoted_tcp, uint64_t now_us)
 {
-    struct ip_address local = ip_address_from_v4(quoted->source_v4);
-    struct ip_address remote = ip_address_from_v4(quoted->destination_v4);
+    struct tcp_socket *socket = icmp_find_socket(stack, quoted, quoted_tcp);
     uint32_t sequence = bytes_get32(quoted_tcp + 4);
-    struct tcp_entry *entry = tcp_table_find(stack, &local, bytes_get16(quoted_tcp), &remote,
-                                             bytes_get16(quoted_tcp + 2));
-    struct tcp_socket *socket = entry && !entry->compact ? (struct tcp_socket *)entry : NULL;
     /* RFC 5927, 4.1: only what quotes something in flight can have met its fate. */
     if (!socket || !seq_ge(sequence, socket->snd.una) || !seq_lt(sequence, socket->snd.max)) {
-        stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, entry ? entry->id : 0,
+        stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, socket ? socket->entry.id : 0,
                    datagram->frame->piece[0].size, now_us);
         return;
     }

@@ -50,6 +50,17 @@ static void socket_free(struct stack *stack, struct tcp_socket *socket)
     tcp->free_count++;
 }
 
+void tcp_socket_trim(struct stack *stack, uint32_t keep)
+{
+    struct tcp *tcp = &stack->tcp;
+    while (tcp->free_count > keep) {
+        struct tcp_socket *socket = LIST_FIRST(&tcp->free_sockets);
+        LIST_REMOVE(socket, sibling);
+        memory_release(&stack->pool.memory, socket, sizeof(*socket));
+        tcp->free_count--;
+    }
+}
+
 struct tcp_socket *tcp_socket_create(struct stack *stack, uint64_t now_us)
 {
     struct tcp_socket *socket = socket_allocate(stack);

@@ -7,13 +7,28 @@
 /* Socket buffers of this size and above are mapped one by one, so that they go back to the system
    when their connection ends; without the fixed limit glibc raises it to the largest block ever
    freed. */
-enum { HEAP_MAP_BYTES = 128 << 10 };
+enum { HEAP_MAP_BYTES = 128 << 10, HEAP_TRIM_BYTES = 256 << 10 };
 
 void heap_tune(void)
 {
     mallopt(M_MMAP_THRESHOLD, HEAP_MAP_BYTES);
     mallopt(M_TRIM_THRESHOLD, HEAP_MAP_BYTES);
     mallopt(M_ARENA_MAX, 1);
+}
+
+/* Released since the heap was last trimmed, and when that was. */
+static size_t heap_released_bytes;
+static uint64_t heap_trimmed_at;
+
+/* glibc keeps freed blocks that lie between others in use. Whole pages of them go back here, at
+   most once a second and when it is worth it. */
+void heap_trim(uint64_t now_us)
+{
+    if (heap_released_bytes < HEAP_TRIM_BYTES || now_us - heap_trimmed_at < 1000000)
+        return;
+    malloc_trim(HEAP_MAP_BYTES);
+    heap_released_bytes = 0;
+    heap_trimmed_at = now_us;
 }
 
 static void *heap_allocate(void *context, size_t size)
@@ -25,7 +40,7 @@ static void *heap_allocate(void *context, size_t size)
 static void heap_release(void *context, void *block, size_t size)
 {
     (void)context;
-    (void)size;
+    heap_released_bytes += size;
     free(block);
 }
 

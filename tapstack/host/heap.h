@@ -2,10 +2,15 @@
 #ifndef TAPSTACK_HOST_HEAP_H
 #define TAPSTACK_HOST_HEAP_H
 
+#include <stdint.h>
+
 #include "../wire/memory.h"
 
 /* Tunes malloc; once, before anything large is allocated. */
 void heap_tune(void);
+
+/* Gives unused pages back to the system now and then; called in every turn, mostly does nothing. */
+void heap_trim(uint64_t now_us);
 
 extern const struct memory heap_memory;
 

@@ -351,6 +351,7 @@ static bool program_tail(struct loop *loop)
         more = true;
     if (program->daemon.stopping)
         program_try_stop(program);
+    heap_trim(loop->now_us);
     return more;
 }
 
