@@ -156,7 +156,7 @@ static bool count_and_lose(void *context, int from, const uint8_t *bytes, size_t
 static void filter_sees_and_loses(void **state)
 {
     (void)state;
-    struct counted counted = {0, 0, 10};
+    struct counted counted = {0, 0, 4};
     struct world_config config;
     world_config_default(&config);
     config.super_frames = true;
@@ -168,7 +168,7 @@ static void filter_sees_and_loses(void **state)
     exchange_run(&exchange, 20000, config.start_us + 600 * SECOND_US);
     assert_int_equal(exchange.received, 20000);
     assert_int_equal(counted.largest, 1014);
-    assert_int_equal(counted.frames, world_frames(exchange.world) + 10);
+    assert_int_equal(counted.frames, world_frames(exchange.world) + 4);
     world_destroy(exchange.world);
 }
 
