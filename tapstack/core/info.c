@@ -127,6 +127,8 @@ static void info_fill_buffers(const struct tcp_socket *socket, struct stack_info
     info->out_of_order_ranges = socket->range_count;
     info->held = socket->held;
     info->not_sent = tcp_out_unsent(socket);
+    if (socket->entry.state != TCP_LISTEN)
+        return;
     info->listener_backlog = socket->backlog;
     info->listener_waiting = socket->waiting_count;
     info->listener_embryonic = socket->embryonic_count;

@@ -463,7 +463,7 @@ static const struct {
     [STACK_OPTION_KEEPIDLE_US] = {1000000, 32767000000},
     [STACK_OPTION_KEEPINTVL_US] = {1000000, 32767000000},
     [STACK_OPTION_KEEPCNT] = {1, 127},
-    [STACK_OPTION_USER_TIMEOUT_US] = {0, 1000000000000},
+    [STACK_OPTION_USER_TIMEOUT_US] = {0, 4294967295000},
     [STACK_OPTION_SYN_RETRIES] = {0, 127},
     [STACK_OPTION_RECEIVE_BUFFER] = {BUFFER_LEAST, 1 << 30},
     [STACK_OPTION_SEND_BUFFER] = {BUFFER_LEAST, 1 << 30},
@@ -487,16 +487,16 @@ static void option_store(struct tcp_options_set *set, enum stack_option option, 
         set->keepalive = value;
         break;
     case STACK_OPTION_KEEPIDLE_US:
-        set->keepidle_us = value;
+        set->keepidle_ms = (uint32_t)(value / 1000);
         break;
     case STACK_OPTION_KEEPINTVL_US:
-        set->keepintvl_us = value;
+        set->keepintvl_ms = (uint32_t)(value / 1000);
         break;
     case STACK_OPTION_KEEPCNT:
         set->keepcnt = (uint8_t)value;
         break;
     case STACK_OPTION_USER_TIMEOUT_US:
-        set->user_timeout_us = value;
+        set->user_timeout_ms = (uint32_t)(value / 1000);
         break;
     case STACK_OPTION_SYN_RETRIES:
         set->syn_retries = (uint8_t)value;
@@ -539,7 +539,8 @@ int stack_set_option(struct stack *stack, int handle, enum stack_option option, 
         tcp_out_update_mss(stack, socket);
     if (option == STACK_OPTION_KEEPALIVE || option == STACK_OPTION_KEEPIDLE_US) {
         if (socket->options.keepalive && socket->entry.state >= TCP_ESTABLISHED)
-            tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us + socket->options.keepidle_us);
+            tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
+                          now_us + socket->options.keepidle_ms * 1000ULL);
         else
             tcp_timer_clear(socket, TCP_TIMER_KEEPALIVE);
     }
@@ -565,16 +566,16 @@ int stack_get_option(struct stack *stack, int handle, enum stack_option option, 
         *value = set->keepalive;
         return 0;
     case STACK_OPTION_KEEPIDLE_US:
-        *value = set->keepidle_us;
+        *value = set->keepidle_ms * 1000ULL;
         return 0;
     case STACK_OPTION_KEEPINTVL_US:
-        *value = set->keepintvl_us;
+        *value = set->keepintvl_ms * 1000ULL;
         return 0;
     case STACK_OPTION_KEEPCNT:
         *value = set->keepcnt;
         return 0;
     case STACK_OPTION_USER_TIMEOUT_US:
-        *value = set->user_timeout_us;
+        *value = set->user_timeout_ms * 1000ULL;
         return 0;
     case STACK_OPTION_SYN_RETRIES:
         *value = set->syn_retries;

@@ -57,8 +57,9 @@ static void stack_destroy_entry(struct stack *stack, struct tcp_entry *entry)
         tcp_wait_destroy(stack, (struct tcp_wait *)entry);
         return;
     }
-    while ((child = LIST_FIRST(&socket->children)) != NULL)
-        tcp_socket_destroy(stack, child);
+    if (entry->state == TCP_LISTEN)
+        while ((child = LIST_FIRST(&socket->children)) != NULL)
+            tcp_socket_destroy(stack, child);
     tcp_socket_destroy(stack, socket);
 }
 

@@ -61,9 +61,9 @@ enum tcp_limit { TCP_LIMIT_NONE, TCP_LIMIT_BUSY, TCP_LIMIT_RECEIVER, TCP_LIMIT_S
 
 /* What an application may set; a connection starts with its listener's. */
 struct tcp_options_set {
-    uint64_t keepidle_us;
-    uint64_t keepintvl_us;
-    uint64_t user_timeout_us; /* 0: by tcp.retries2 */
+    uint32_t keepidle_ms;
+    uint32_t keepintvl_ms;
+    uint32_t user_timeout_ms; /* 0: by tcp.retries2 */
     uint32_t receive_buffer;  /* bytes at most */
     uint32_t send_buffer;     /* bytes at most */
     uint16_t maximum_segment; /* 0: by the MTU */
@@ -86,12 +86,14 @@ struct tcp_socket {
     struct tcp_entry entry;
 
     /* Lists it may stand in. */
-    TAILQ_ENTRY(tcp_socket) out;     /* has something to send */
-    TAILQ_ENTRY(tcp_socket) ready;   /* the application has something to learn */
-    TAILQ_ENTRY(tcp_socket) waiting; /* in its listener's accept queue */
-    LIST_ENTRY(tcp_socket) sibling;  /* not yet accepted connections of one listener; free list */
-    LIST_ENTRY(tcp_socket) port;     /* sockets bound to a port */
-    struct tcp_socket *listener;     /* made from; NULL once accepted */
+    TAILQ_ENTRY(tcp_socket) out;    /* has something to send */
+    TAILQ_ENTRY(tcp_socket) ready;  /* the application has something to learn */
+    LIST_ENTRY(tcp_socket) sibling; /* not yet accepted connections of one listener; free list */
+    union {
+        TAILQ_ENTRY(tcp_socket) waiting; /* in its listener's accept queue */
+        LIST_ENTRY(tcp_socket) port;     /* bound to a port, which no copy of a listener is */
+    };
+    struct tcp_socket *listener; /* made from; NULL once accepted */
     void *user;
 
     struct wheel_timer timer;
@@ -118,8 +120,17 @@ struct tcp_socket {
     struct ring send;    /* from snd.una on (behind the SYN) */
     struct ring receive; /* from the first unread byte to rcv.nxt, then the ranges out of order */
     struct tcp_range *ranges; /* out of order, ascending, apart; a block of the pool or NULL */
-    struct tcp_range recent[TCP_SACK_BLOCKS_MAX]; /* of the ranges, as reported: newest first */
-    struct tcp_range duplicate; /* to report as D-SACK with the next ACK (RFC 2883) */
+    union {
+        struct {
+            struct tcp_range recent[TCP_SACK_BLOCKS_MAX]; /* ranges as reported: newest first */
+            struct tcp_range duplicate; /* to report as D-SACK with the next ACK (RFC 2883) */
+        };
+        struct {                              /* a listener's */
+            LIST_HEAD(, tcp_socket) children; /* not accepted yet, through sibling */
+            TAILQ_HEAD(tcp_socket_queue, tcp_socket) accept_queue;
+            uint32_t backlog, waiting_count, embryonic_count;
+        };
+    };
     uint16_t range_count;
     uint16_t range_capacity;
     uint8_t recent_count;
@@ -177,11 +188,6 @@ struct tcp_socket {
     uint16_t news;                /* of enum stack_ready_bits, not yet told */
 
     struct tcp_options_set options;
-
-    /* A listener's. */
-    LIST_HEAD(, tcp_socket) children; /* not accepted yet, through sibling */
-    TAILQ_HEAD(tcp_socket_queue, tcp_socket) accept_queue;
-    uint32_t backlog, waiting_count, embryonic_count;
 
     uint64_t created_at, last_sent_at, last_received_at, last_ack_at, silent_since;
     uint64_t limit_since, busy_us, rwnd_limited_us, sndbuf_limited_us;

@@ -208,8 +208,8 @@ static void out_account(struct stack *stack, struct tcp_socket *socket, const st
                     now_us, plan->reason, plan->sequence, plan->size, plan->flags);
 }
 
-/* Everything that this segment tells the peer is settled. A probe tells nothing: the peer does not take
-   what a segment out of its window acknowledges. */
+/* Everything that this segment tells the peer is settled. A probe tells nothing: the peer does not
+   take what a segment out of its window acknowledges. */
 static void out_settle(struct tcp_socket *socket, const struct out_plan *plan)
 {
     if (!(plan->flags & TCP_ACK) || seq_lt(plan->sequence, socket->snd.una))

@@ -13,8 +13,8 @@ static void socket_default_options(const struct stack_settings *settings,
                                    struct tcp_options_set *options)
 {
     *options = (struct tcp_options_set){
-        .keepidle_us = settings->tcp_keepalive_time_us,
-        .keepintvl_us = settings->tcp_keepalive_interval_us,
+        .keepidle_ms = (uint32_t)(settings->tcp_keepalive_time_us / 1000),
+        .keepintvl_ms = (uint32_t)(settings->tcp_keepalive_interval_us / 1000),
         .receive_buffer = (uint32_t)settings->tcp_receive_buffer,
         .send_buffer = (uint32_t)settings->tcp_send_buffer,
         .keepcnt = (uint8_t)settings->tcp_keepalive_probes,
@@ -169,7 +169,7 @@ static void socket_release_buffers(struct stack *stack, struct tcp_socket *socke
 void tcp_socket_destroy(struct stack *stack, struct tcp_socket *socket)
 {
     struct tcp *tcp = &stack->tcp;
-    assert(LIST_EMPTY(&socket->children));
+    assert(socket->entry.state != TCP_LISTEN || LIST_EMPTY(&socket->children));
     tcp_socket_leave_listener(socket);
     socket_release_buffers(stack, socket);
     wheel_cancel(&tcp->wheel, &socket->timer);

@@ -62,7 +62,8 @@ void tcp_timer_heard(struct stack *stack, struct tcp_socket *socket, uint64_t no
 {
     socket->probes = 0;
     if (socket->options.keepalive)
-        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us + socket->options.keepidle_us);
+        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
+                      now_us + socket->options.keepidle_ms * 1000ULL);
 }
 
 /* ---- firing: each returns whether the socket is still there ---- */
@@ -82,8 +83,8 @@ static bool timer_is_r2_reached(const struct stack *stack, const struct tcp_sock
                                 uint64_t now_us)
 {
     uint64_t silent_us = now_us - socket->silent_since;
-    if (socket->options.user_timeout_us)
-        return silent_us >= socket->options.user_timeout_us;
+    if (socket->options.user_timeout_ms)
+        return silent_us >= socket->options.user_timeout_ms * 1000ULL;
     if (socket->snd.wnd == 0 && socket->last_received_at > socket->silent_since)
         return false; /* it answers, its window has shrunk over what we sent (SHLD-17) */
     return socket->retransmits >= stack->settings.tcp_retries2;
@@ -129,7 +130,7 @@ static bool timer_retransmit(struct stack *stack, struct tcp_socket *socket, uin
 
 static bool timer_persist(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
-    uint64_t limit_us = socket->options.user_timeout_us;
+    uint64_t limit_us = socket->options.user_timeout_ms * 1000ULL;
     if (!timer_is_window_closed(socket))
         return true;
     if (socket->probes >= stack->settings.tcp_retries2 ||
@@ -163,7 +164,8 @@ static bool timer_keepalive(struct stack *stack, struct tcp_socket *socket, uint
     if (!socket->options.keepalive || state < TCP_ESTABLISHED || state == TCP_TIME_WAIT)
         return true;
     if (socket->snd.max != socket->snd.una || socket->send.used > 0) {
-        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us + socket->options.keepidle_us);
+        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
+                      now_us + socket->options.keepidle_ms * 1000ULL);
         return true;
     }
     if (socket->probes >= socket->options.keepcnt) {
@@ -173,7 +175,8 @@ static bool timer_keepalive(struct stack *stack, struct tcp_socket *socket, uint
     socket->probes++;
     socket->probe_wanted = true;
     stack_count(stack, STACK_COUNTER_TCP_KEEP_ALIVE);
-    tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us + socket->options.keepintvl_us);
+    tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
+                  now_us + socket->options.keepintvl_ms * 1000ULL);
     tcp_socket_want_output(stack, socket);
     return true;
 }
