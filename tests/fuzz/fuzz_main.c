@@ -1,12 +1,13 @@
 /* Drives a fuzzer's entry without libFuzzer: random inputs by seed, or files to be run again.
 
-       fuzz_stack --frames 10000000 --seed 1     until so many frames were given to stacks
-       fuzz_stack --input 4711                   the one input of this seed
-       fuzz_stack FILE...                        inputs that were kept
+       frames COUNT [SEED]    random inputs until so many frames were given to stacks
+       frames --input SEED    the one input of this seed
+       frames FILE...         inputs that were kept
 
    Input number n of seed s is made from s + n alone, so that a failure is found again by --input.
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,31 +96,30 @@ static int run_files(int count, char **paths)
     return 0;
 }
 
-int main(int count, char **arguments)
+static bool is_number(const char *text) { return *text && text[strspn(text, "0123456789")] == 0; }
+
+static int run_frames(uint64_t frames, uint64_t seed)
 {
-    uint64_t frames = 100000, seed = 1;
-    int at = 1;
-    signal(SIGABRT, on_abort);
-    if (__sanitizer_set_death_callback)
-        __sanitizer_set_death_callback(tell_seed);
-    for (; at + 1 < count && strncmp(arguments[at], "--", 2) == 0; at += 2) {
-        uint64_t number = strtoull(arguments[at + 1], NULL, 10);
-        if (strcmp(arguments[at], "--frames") == 0) {
-            frames = number;
-        } else if (strcmp(arguments[at], "--seed") == 0) {
-            seed = number;
-        } else if (strcmp(arguments[at], "--input") == 0) {
-            run_seed(number);
-            return 0;
-        } else {
-            fprintf(stderr, "%s: no such option\n", arguments[at]);
-            return 2;
-        }
-    }
-    if (at < count)
-        return run_files(count - at, arguments + at);
     while (fuzz_frames < frames)
         run_seed(seed++);
     printf("%llu frames\n", (unsigned long long)fuzz_frames);
     return 0;
+}
+
+int main(int count, char **arguments)
+{
+    signal(SIGABRT, on_abort);
+    if (__sanitizer_set_death_callback)
+        __sanitizer_set_death_callback(tell_seed);
+    if (count == 3 && strcmp(arguments[1], "--input") == 0) {
+        run_seed(strtoull(arguments[2], NULL, 10));
+        return 0;
+    }
+    if ((count == 2 || count == 3) && is_number(arguments[1]))
+        return run_frames(strtoull(arguments[1], NULL, 10),
+                          count == 3 ? strtoull(arguments[2], NULL, 10) : 1);
+    if (count > 1)
+        return run_files(count - 1, arguments + 1);
+    fprintf(stderr, "usage: frames COUNT [SEED] | --input SEED | FILE...\n");
+    return 2;
 }
