@@ -55,7 +55,6 @@
     REASON(SLOW_START, "slow-start")                                                               \
     REASON(CONGESTION_AVOIDANCE, "congestion-avoidance")                                           \
     REASON(IDLE_RESTART, "idle-restart")                                                           \
-    REASON(DUPLICATE_ACK, "duplicate-ack")                                                         \
     REASON(NO_SOCKET, "no-socket")                                                                 \
     REASON(BAD_ACK, "bad-ack")                                                                     \
     REASON(ABORT, "abort")             /* by the application */                                    \
@@ -64,10 +63,7 @@
     REASON(LISTENER_CLOSED, "listener-closed")                                                     \
     REASON(TIMED_OUT, "timed-out")                                                                 \
     REASON(PEER_RESET, "peer-reset")                                                               \
-    REASON(UNREACHABLE, "unreachable")                                                             \
-    REASON(KILLED, "killed") /* by the operator */                                                 \
-    REASON(NO_MEMORY, "no-memory")                                                                 \
-    REASON(MALFORMED_OPTION, "malformed-option")
+    REASON(KILLED, "killed") /* by the operator */
 
 /* The timers of a connection. */
 #define STACK_TIMERS(TIMER)                                                                        \

@@ -58,7 +58,7 @@ int stack_bind(struct stack *stack, int handle, const struct stack_endpoint *loc
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
         return STACK_BAD_HANDLE;
-    if (socket->bound || socket->entry.state != TCP_CLOSED || socket->error)
+    if (socket->bound || socket->entry.state != TCP_CLOSED || socket->ended)
         return STACK_INVALID;
     if (!ip_address_is_unspecified(&local->address) &&
         !ip_is_local(stack, ip_address_to_v4(&local->address)))
@@ -81,7 +81,7 @@ int stack_listen(struct stack *stack, int handle, int backlog)
     uint32_t most = (uint32_t)stack->settings.tcp_backlog_max;
     if (!socket)
         return STACK_BAD_HANDLE;
-    if (!socket->bound || socket->error ||
+    if (!socket->bound || socket->ended ||
         (socket->entry.state != TCP_CLOSED && socket->entry.state != TCP_LISTEN))
         return STACK_INVALID;
     socket->backlog = backlog < 1 ? 1 : (uint32_t)backlog < most ? (uint32_t)backlog : most;
@@ -151,7 +151,7 @@ int stack_connect(struct stack *stack, int handle, const struct stack_endpoint *
         return STACK_BAD_HANDLE;
     if (socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED)
         return STACK_IN_PROGRESS;
-    if (socket->entry.state == TCP_LISTEN || socket->error)
+    if (socket->entry.state == TCP_LISTEN || socket->ended)
         return STACK_INVALID;
     if (socket->entry.state != TCP_CLOSED)
         return STACK_IS_CONNECTED;
@@ -385,7 +385,7 @@ static void socket_close_connection(struct stack *stack, struct tcp_socket *sock
     socket->held = 0;
     socket_close_sending(stack, socket, now_us);
     if (socket->entry.state == TCP_FIN_WAIT_2)
-        tcp_timer_set(stack, socket, TCP_TIMER_END, now_us + stack->settings.tcp_fin_wait_2_us);
+        tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, stack->settings.tcp_fin_wait_2_us);
     else if (socket->entry.state == TCP_TIME_WAIT)
         tcp_wait_compact(stack, socket, now_us);
 }
@@ -395,7 +395,8 @@ int stack_close(struct stack *stack, int handle, uint64_t now_us)
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
         return STACK_BAD_HANDLE;
-    bool unread = socket->receive.used > 0 && !socket->read_shutdown;
+    bool unread =
+        socket->receive.used > 0 && !socket->read_shutdown && socket->entry.state <= TCP_CLOSE_WAIT;
     tcp_socket_let_go(stack, socket);
     switch (socket->entry.state) {
     case TCP_CLOSED:
@@ -539,8 +540,8 @@ int stack_set_option(struct stack *stack, int handle, enum stack_option option, 
         tcp_out_update_mss(stack, socket);
     if (option == STACK_OPTION_KEEPALIVE || option == STACK_OPTION_KEEPIDLE_US) {
         if (socket->options.keepalive && socket->entry.state >= TCP_ESTABLISHED)
-            tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
-                          now_us + socket->options.keepidle_ms * 1000ULL);
+            tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us,
+                          socket->options.keepidle_ms * 1000ULL);
         else
             tcp_timer_clear(socket, TCP_TIMER_KEEPALIVE);
     }

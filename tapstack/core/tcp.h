@@ -154,9 +154,10 @@ struct tcp_socket {
     uint32_t srtt_us, rttvar_us, rto_us, min_rtt_us;
     uint64_t timed_at; /* when snd.timed was sent; 0: no sample under way */
     uint16_t duplicate_acks;
-    uint8_t backoff;
-    uint8_t retransmits; /* of the segment at snd.una, by timeout */
-    uint8_t probes;      /* unanswered: persist or keep-alive */
+    uint8_t backoff;         /* doublings of the RTO */
+    uint8_t persist_backoff; /* of the pause between window probes */
+    uint8_t retransmits;     /* of the segment at snd.una, by timeout */
+    uint8_t probes;          /* unanswered: persist or keep-alive */
     uint8_t quick_acks;
     uint8_t limit;       /* enum tcp_limit */
     uint16_t challenges; /* challenge ACKs in the running five seconds */
@@ -174,6 +175,7 @@ struct tcp_socket {
 
     bool out_queued, ready_queued, in_accept_queue;
     bool application;             /* holds the handle */
+    bool ended;                   /* had a connection: a socket serves for one */
     bool passive;                 /* opened by the peer (MUST-11) */
     bool bound, listed;           /* in the port table */
     bool fin_wanted, fin_sent;    /* ours */
@@ -225,6 +227,8 @@ struct tcp_segment {
     uint32_t wnd;      /* SEG.WND, scaled */
     uint16_t unit;     /* payload of one wire segment of a super-frame, else size */
     uint8_t flags;
+    bool reopens;       /* a SYN that ended a TIME-WAIT ... */
+    uint32_t iss_least; /* ... whose successor's ISN is at least this */
 };
 
 /* ---- tcp_table.c ---- */
@@ -274,6 +278,8 @@ void tcp_socket_let_go(struct stack *stack, struct tcp_socket *socket);
 void tcp_socket_leave_listener(struct tcp_socket *socket);
 /* Fills in MSS, ISN, timestamp offset, windows and congestion state from addresses and settings. */
 void tcp_socket_prepare(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
+/* Sets the initial sequence number and all that starts from it. */
+void tcp_socket_set_iss(struct tcp_socket *socket, uint32_t iss);
 
 /* ---- tcp_in.c ---- */
 int tcp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);
@@ -314,7 +320,7 @@ void tcp_out_update_mss(struct stack *stack, struct tcp_socket *socket);
 
 /* ---- tcp_timer.c ---- */
 void tcp_timer_set(struct stack *stack, struct tcp_socket *socket, enum tcp_timer timer,
-                   uint64_t at_us);
+                   uint64_t now_us, uint64_t after_us);
 void tcp_timer_clear(struct tcp_socket *socket, enum tcp_timer timer);
 /* Sets retransmission or persist as what is outstanding demands; called after sending and ACKs. */
 void tcp_timer_update(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
@@ -347,8 +353,10 @@ void tcp_wait_enter(struct stack *stack, struct tcp_socket *socket, uint64_t now
 /* The application has let go of a socket in TIME-WAIT: the remnant takes its place. */
 void tcp_wait_compact(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
 /* Returns 0, -1 when dropped, 1 when the remnant made way for a new SYN to be handled. */
-int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, const struct tcp_segment *segment,
+int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, struct tcp_segment *segment,
                    uint64_t now_us);
+/* This SYN reopens: the new ISN must lie beyond what the old connection used (RFC 9293 3.6.1). */
+void tcp_wait_note_reopening(struct tcp_segment *segment, uint32_t snd_nxt);
 void tcp_wait_destroy(struct stack *stack, struct tcp_wait *wait);
 void tcp_wait_expire(struct stack *stack, uint64_t now_us);
 /* May this SYN reopen a connection from TIME-WAIT (MAY-2; RFC 6191)? */

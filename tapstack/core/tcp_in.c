@@ -37,16 +37,22 @@ static void in_challenge(struct stack *stack, struct tcp_socket *socket, enum st
 
 /* ---- first: sequence number ---- */
 
-/* RFC 7323, 5.3 R1. A peer idle for 24 days has a clock that may have wrapped (5.5). */
+/* A peer idle for 24 days has a clock that may have wrapped (RFC 7323, 5.5). */
+static bool in_timestamp_is_outdated(const struct tcp_socket *socket, uint64_t now_us)
+{
+    const uint64_t outdated_us = 24ULL * 86400 * 1000000;
+    return now_us - socket->ts_recent_at > outdated_us;
+}
+
+/* RFC 7323, 5.3 R1. */
 static enum in_step in_check_paws(struct stack *stack, struct tcp_socket *socket,
                                   const struct tcp_segment *segment, uint64_t now_us)
 {
-    const uint64_t outdated_us = 24ULL * 86400 * 1000000;
     if (!socket->timestamps || !(segment->header.options_present & TCP_OPTION_TIMESTAMPS) ||
         (segment->flags & TCP_RST))
         return IN_CONTINUE;
     if (seq_ge(segment->header.timestamp_value, socket->ts_recent) ||
-        now_us - socket->ts_recent_at > outdated_us)
+        in_timestamp_is_outdated(socket, now_us))
         return IN_CONTINUE;
     if (segment->size > 0)
         tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_PAWS);
@@ -95,7 +101,7 @@ static enum in_step in_refuse_sequence(struct stack *stack, struct tcp_socket *s
     } else if (segment->size > 0 || (segment->flags & TCP_FIN)) {
         in_note_duplicate(stack, socket, segment);
         if (socket->entry.state == TCP_TIME_WAIT && (segment->flags & TCP_FIN))
-            tcp_timer_set(stack, socket, TCP_TIMER_END, now_us + 2 * stack->settings.tcp_msl_us);
+            tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, 2 * stack->settings.tcp_msl_us);
         tcp_receive_ack_now(stack, socket,
                             old ? STACK_REASON_ACK_DUPLICATE : STACK_REASON_ACK_UNACCEPTABLE);
     } else {
@@ -223,7 +229,8 @@ static void in_update_timestamp(struct tcp_socket *socket, const struct tcp_segm
     if (!socket->timestamps || !(segment->header.options_present & TCP_OPTION_TIMESTAMPS))
         return;
     if (seq_le(segment->header.sequence, socket->rcv.acked) &&
-        seq_ge(segment->header.timestamp_value, socket->ts_recent)) {
+        (seq_ge(segment->header.timestamp_value, socket->ts_recent) ||
+         in_timestamp_is_outdated(socket, now_us))) {
         socket->ts_recent = segment->header.timestamp_value;
         socket->ts_recent_at = now_us;
     }
@@ -252,8 +259,8 @@ static void in_update_window(struct stack *stack, struct tcp_socket *socket,
 /* RFC 5681, 2: what counts as a duplicate ACK. */
 static bool in_is_duplicate_ack(const struct tcp_socket *socket, const struct tcp_segment *segment)
 {
-    return socket->snd.max != socket->snd.una && segment->size == 0 &&
-           !(segment->flags & (TCP_SYN | TCP_FIN)) && segment->wnd == socket->snd.wnd;
+    return socket->snd.max != socket->snd.una && segment->length == 0 &&
+           segment->wnd == socket->snd.wnd;
 }
 
 /* The send buffer has room again for one who was told that it was full: once a third is free. */
@@ -263,6 +270,17 @@ static void in_signal_room(struct stack *stack, struct tcp_socket *socket)
         return;
     socket->send_full = false;
     tcp_socket_signal(stack, socket, STACK_READY_SEND);
+}
+
+/* Marks that lie behind move along with snd.una, or 2^31 bytes later they would seem to lie ahead.
+ */
+static void in_drag_along(struct tcp_socket *socket)
+{
+    uint32_t una = socket->snd.una;
+    socket->snd.up = seq_max(socket->snd.up, una);
+    socket->snd.push = seq_max(socket->snd.push, una);
+    socket->snd.small = seq_max(socket->snd.small, una);
+    socket->snd.recover = seq_max(socket->snd.recover, una - 1);
 }
 
 static void in_acknowledge(struct stack *stack, struct tcp_socket *socket,
@@ -279,9 +297,9 @@ static void in_acknowledge(struct stack *stack, struct tcp_socket *socket,
     socket->bytes_acked += bytes;
     socket->snd.una = segment->header.acknowledgment;
     socket->snd.nxt = seq_max(socket->snd.nxt, socket->snd.una);
-    socket->snd.up = seq_max(socket->snd.up, socket->snd.una);
+    in_drag_along(socket);
     socket->last_ack_at = now_us;
-    socket->retransmits = socket->probes = socket->backoff = 0;
+    socket->retransmits = socket->probes = 0; /* the back-off stays until a sample: Karn */
     socket->silent_since = 0;
     tcp_timer_clear(socket,
                     TCP_TIMER_RETRANSMIT); /* restarted by tcp_timer_update: RFC 6298, 5.3 */
@@ -311,7 +329,7 @@ static enum in_step in_fin_acked(struct stack *stack, struct tcp_socket *socket,
     case TCP_FIN_WAIT_1:
         tcp_socket_set_state(stack, socket, TCP_FIN_WAIT_2, now_us);
         if (!socket->application)
-            tcp_timer_set(stack, socket, TCP_TIMER_END, now_us + stack->settings.tcp_fin_wait_2_us);
+            tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, stack->settings.tcp_fin_wait_2_us);
         return IN_CONTINUE;
     case TCP_CLOSING:
         tcp_wait_enter(stack, socket, now_us);
@@ -328,6 +346,8 @@ static enum in_step in_fin_acked(struct stack *stack, struct tcp_socket *socket,
 static void in_establish(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     tcp_recovery_established(socket);
+    socket->syn_wanted = false;
+    socket->backoff = 0;
     tcp_socket_set_state(stack, socket, TCP_ESTABLISHED, now_us);
     tcp_socket_signal(stack, socket, STACK_READY_CONNECTED | STACK_READY_SEND);
     if (socket->fin_wanted)
@@ -490,7 +510,7 @@ static void in_connected(struct stack *stack, struct tcp_socket *socket,
     tcp_recovery_acked(stack, socket, segment, 1, now_us);
     socket->snd.una = segment->header.acknowledgment;
     in_establish(stack, socket, now_us);
-    socket->retransmits = socket->backoff = 0;
+    socket->retransmits = 0;
     socket->silent_since = 0;
     tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_HANDSHAKE);
     tcp_timer_clear(socket, TCP_TIMER_RETRANSMIT);
@@ -504,6 +524,7 @@ static int in_syn_sent_syn(struct stack *stack, struct tcp_socket *socket,
     tcp_listen_negotiate(stack, socket, segment, now_us);
     socket->rcv.edge = socket->rcv.nxt + (offered < 65535 ? offered : 65535); /* in our SYN */
     segment->sequence++;
+    in_trim(stack, socket, segment);
     if (!(segment->flags & TCP_ACK)) { /* simultaneous open (MUST-10) */
         tcp_socket_set_state(stack, socket, TCP_SYN_RECEIVED, now_us);
         socket->syn_wanted = true;
@@ -560,6 +581,7 @@ static int in_connection(struct stack *stack, struct tcp_socket *socket,
         return in_syn_sent(stack, socket, segment, now_us);
     if (socket->entry.state == TCP_TIME_WAIT &&
         tcp_wait_may_reopen(segment, socket->timestamps, socket->ts_recent, socket->rcv.nxt)) {
+        tcp_wait_note_reopening(segment, socket->snd.max);
         tcp_socket_end(stack, socket, 0, now_us);
         return 1;
     }

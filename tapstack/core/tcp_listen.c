@@ -62,6 +62,8 @@ static struct tcp_socket *listen_copy(struct stack *stack, struct tcp_socket *li
     socket->entry.remote_port = segment->header.source_port;
     socket->passive = true;
     tcp_socket_prepare(stack, socket, now_us);
+    if (segment->reopens && seq_lt(socket->snd.iss, segment->iss_least))
+        tcp_socket_set_iss(socket, segment->iss_least);
     tcp_listen_negotiate(stack, socket, segment, now_us);
     tcp_table_insert(stack, &socket->entry);
     socket->listener = listener;

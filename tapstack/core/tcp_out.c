@@ -46,6 +46,8 @@ void tcp_out_update_mss(struct stack *stack, struct tcp_socket *socket)
     if (socket->options.maximum_segment && mss > socket->options.maximum_segment)
         mss = socket->options.maximum_segment;
     socket->snd_mss = (uint16_t)(mss - (socket->timestamps ? TIMESTAMP_OPTION_BYTES : 0));
+    if (socket->congestion.cwnd < socket->snd_mss)
+        socket->congestion.cwnd = socket->snd_mss; /* one segment can always go */
 }
 
 /* What lies behind snd.nxt in the send buffer. */
@@ -360,7 +362,7 @@ static uint32_t out_data_size(struct stack *stack, struct tcp_socket *socket, ui
         size -= rest;
         if (size == 0 && unsent > 0 && (socket->options.cork || socket->hold_partial) &&
             socket->deadline[TCP_TIMER_CORK] == TCP_NEVER)
-            tcp_timer_set(stack, socket, TCP_TIMER_CORK, now_us + 200000);
+            tcp_timer_set(stack, socket, TCP_TIMER_CORK, now_us, 200000);
     }
     return size;
 }
@@ -451,13 +453,20 @@ static int out_retransmit(struct stack *stack, struct tcp_socket *socket, struct
     return result;
 }
 
+/* An ACK stands at the end of what was sent; when the window has shrunk below that, at its edge, or
+   the peer would not take it. */
+static uint32_t out_ack_sequence(const struct tcp_socket *socket)
+{
+    return seq_min(socket->snd.max, socket->snd.una + socket->snd.wnd);
+}
+
 /* A segment without data: an ACK; or a probe, whose old sequence number makes the peer answer
    (RFC 9293, 3.8.4 and 3.8.6.1). */
 static int out_bare(struct stack *stack, struct tcp_socket *socket, struct out_plan *plan,
                     struct frame *frame, uint64_t now_us)
 {
     bool probe = socket->probe_wanted;
-    plan->sequence = probe ? socket->snd.una - 1 : socket->snd.max;
+    plan->sequence = probe ? socket->snd.una - 1 : out_ack_sequence(socket);
     plan->size = 0;
     plan->flags = TCP_ACK;
     plan->reason = (enum stack_reason)socket->ack_reason;

@@ -23,13 +23,17 @@ static uint32_t receive_window_max(const struct tcp_socket *socket)
     return (uint32_t)WINDOW_UNSCALED_MAX << socket->rcv_wscale;
 }
 
-/* Room for bytes from rcv.nxt on. */
+/* Room for bytes from rcv.nxt on. It grows with what has come in order: a sender doubles its window
+   every round trip at most, so twice of it never holds a good one back, and nobody takes a whole
+   buffer with a few bytes at its far end. */
 static uint32_t receive_room(const struct tcp_socket *socket)
 {
     uint32_t kept = socket->receive.used + socket->held;
     uint32_t limit = socket->options.receive_buffer;
     uint32_t room = kept < limit ? limit - kept : 0;
+    uint64_t earned = WINDOW_UNSCALED_MAX + 2 * socket->bytes_received;
     uint32_t most = receive_window_max(socket);
+    room = room < earned ? room : (uint32_t)earned;
     return room < most ? room : most;
 }
 
@@ -95,8 +99,8 @@ void tcp_receive_schedule_ack(struct stack *stack, struct tcp_socket *socket,
     } else if (socket->not_acked >= 2U * socket->rcv_mss) {
         tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_EVERY_SECOND);
     } else if (socket->deadline[TCP_TIMER_DELAYED_ACK] == TCP_NEVER) {
-        tcp_timer_set(stack, socket, TCP_TIMER_DELAYED_ACK,
-                      now_us + stack->settings.tcp_delayed_ack_us);
+        tcp_timer_set(stack, socket, TCP_TIMER_DELAYED_ACK, now_us,
+                      stack->settings.tcp_delayed_ack_us);
     }
 }
 
@@ -265,6 +269,7 @@ static int receive_in_order(struct stack *stack, struct tcp_socket *socket,
     receive_note_duplicate(socket, segment->sequence, segment->sequence + segment->size);
     ring_append(&socket->receive, segment->size);
     socket->rcv.nxt += segment->size;
+    socket->rcv.up = seq_max(socket->rcv.up, socket->rcv.nxt);
     socket->bytes_received += segment->size;
     if (socket->range_count > 0) { /* it fills a hole, or a part of it: RFC 5681, 4.2 */
         receive_join_ranges(socket);

@@ -85,6 +85,7 @@ void tcp_recovery_sample_rtt(struct stack *stack, struct tcp_socket *socket, uin
     uint64_t allowance = 4ULL * socket->rttvar_us;
     if (allowance < settings->tcp_rto_min_us)
         allowance = settings->tcp_rto_min_us;
+    socket->backoff = 0;
     socket->rto_us = recovery_clamp(socket->srtt_us + allowance, 0, settings->tcp_rto_max_us);
     stack_event_add(stack, STACK_EVENT_RTT, socket->entry.id, now_us, rtt_us, socket->srtt_us,
                     socket->rttvar_us, socket->rto_us);
@@ -122,6 +123,7 @@ static void recovery_end(struct stack *stack, struct tcp_socket *socket, uint32_
     struct congestion *congestion = &socket->congestion;
     congestion->cwnd = congestion->ssthresh < least ? congestion->ssthresh : least;
     socket->in_recovery = false;
+    socket->retransmit_wanted = false;
     socket->duplicate_acks = 0;
     recovery_event(stack, socket, STACK_REASON_RECOVERY_END, now_us);
 }
@@ -149,6 +151,8 @@ static void recovery_grow(struct stack *stack, struct tcp_socket *socket, uint32
     socket->duplicate_acks = 0;
     if (!socket->cwnd_limited && !socket->in_loss)
         return; /* unused growth would permit a burst that the path was never asked about */
+    if (socket->in_loss && acked > socket->snd_mss)
+        acked = socket->snd_mss; /* most of it may have arrived before the timeout: RFC 3465, 2.3 */
     congestion->algorithm->acked(congestion, acked, socket->snd_mss, now_us);
     socket->cwnd_limited = false;
     if (congestion->cwnd != before)
@@ -194,6 +198,16 @@ static void recovery_start(struct stack *stack, struct tcp_socket *socket, uint6
     recovery_event(stack, socket, STACK_REASON_FAST_RETRANSMIT, now_us);
 }
 
+/* A duplicate ACK says that a segment has left the network. One cannot be believed for more
+   segments than were in it when recovery began (RFC 5681, 5: forged duplicates). */
+static void recovery_inflate(struct tcp_socket *socket)
+{
+    struct congestion *congestion = &socket->congestion;
+    uint32_t mss = socket->snd_mss;
+    if (congestion->cwnd < congestion->ssthresh + 3 * mss + (socket->snd.recover - socket->snd.una))
+        congestion->cwnd += mss;
+}
+
 /* After a timeout, duplicate ACKs below `recover` are echoes of what was sent twice (RFC 6582, 4).
  */
 void tcp_recovery_duplicate_ack(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
@@ -201,7 +215,7 @@ void tcp_recovery_duplicate_ack(struct stack *stack, struct tcp_socket *socket, 
     if (socket->duplicate_acks < UINT16_MAX)
         socket->duplicate_acks++;
     if (socket->in_recovery)
-        socket->congestion.cwnd += socket->snd_mss;
+        recovery_inflate(socket);
     else if (socket->duplicate_acks == stack->settings.tcp_duplicate_threshold &&
              seq_gt(socket->snd.una, socket->snd.recover))
         recovery_start(stack, socket, now_us);

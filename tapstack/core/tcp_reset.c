@@ -63,8 +63,8 @@ void tcp_reset_send(struct stack *stack, struct tcp_socket *socket, enum stack_r
                     uint64_t now_us)
 {
     enum tcp_state state = socket->entry.state;
-    if (state < TCP_SYN_RECEIVED || state > TCP_CLOSE_WAIT)
-        return; /* RFC 9293, 3.10.5: in the others both sides have said all */
+    if (state < TCP_SYN_RECEIVED || (state > TCP_CLOSE_WAIT && socket->fin_sent))
+        return; /* RFC 9293, 3.10.5: both sides have said all */
     struct tcp_header header = {
         .sequence = socket->snd.max,
         .acknowledgment = socket->rcv.nxt,
@@ -98,6 +98,11 @@ bool tcp_reset_may_challenge(struct stack *stack, uint16_t *sent, uint32_t *sinc
 
 /* ---- ICMP ---- */
 
+static bool icmp_is_opening(const struct tcp_socket *socket)
+{
+    return socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED;
+}
+
 /* Fragmentation needed (RFC 1191): segments get smaller, the lost one is sent again. Never larger,
    never below a floor (RFC 5927, 7). */
 static void icmp_shrink_mtu(struct stack *stack, struct tcp_socket *socket, uint32_t mtu)
@@ -108,6 +113,8 @@ static void icmp_shrink_mtu(struct stack *stack, struct tcp_socket *socket, uint
         return;
     socket->pmtu = (uint16_t)mtu;
     tcp_out_update_mss(stack, socket);
+    if (icmp_is_opening(socket))
+        return;
     socket->snd.nxt = socket->snd.una;
     socket->timed_at = 0;
     tcp_socket_want_output(stack, socket);
@@ -122,11 +129,6 @@ static void icmp_soft_error(struct stack *stack, struct tcp_socket *socket, uint
     socket->soft_code = code;
     stack_event_add(stack, STACK_EVENT_SOFT_ERROR, socket->entry.id, now_us, type, code, 0, 0);
     tcp_socket_signal(stack, socket, STACK_READY_SOFT_ERROR);
-}
-
-static bool icmp_is_opening(const struct tcp_socket *socket)
-{
-    return socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED;
 }
 
 static void icmp_end_opening(struct stack *stack, struct tcp_socket *socket, int error,

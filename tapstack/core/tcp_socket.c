@@ -203,6 +203,7 @@ void tcp_socket_end(struct stack *stack, struct tcp_socket *socket, int error, u
     if (socket->receive.used == 0)
         tcp_receive_release(stack, socket);
     socket->error = (int8_t)error;
+    socket->ended = true;
     tcp_socket_signal(stack, socket,
                       error ? STACK_READY_ERROR | STACK_READY_RECV : STACK_READY_RECV);
 }
@@ -237,12 +238,16 @@ static uint16_t socket_path_mtu(const struct stack *stack, const struct tcp_entr
     return route ? stack->interface[route->interface].mtu_bytes : 576;
 }
 
+void tcp_socket_set_iss(struct tcp_socket *socket, uint32_t iss)
+{
+    socket->snd.iss = iss;
+    socket->snd.una = socket->snd.nxt = socket->snd.max = iss;
+    socket->snd.up = socket->snd.push = socket->snd.small = socket->snd.recover = iss;
+}
+
 void tcp_socket_prepare(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
-    socket->snd.iss = socket_initial_sequence(stack, &socket->entry, now_us);
-    socket->snd.una = socket->snd.nxt = socket->snd.max = socket->snd.iss;
-    socket->snd.up = socket->snd.push = socket->snd.small = socket->snd.iss;
-    socket->snd.recover = socket->snd.iss;
+    tcp_socket_set_iss(socket, socket_initial_sequence(stack, &socket->entry, now_us));
     socket->ts_offset = socket_timestamp_offset(stack, &socket->entry);
     socket->pmtu = socket_path_mtu(stack, &socket->entry);
     socket->peer_mss = TCP_MSS_DEFAULT;

@@ -11,9 +11,14 @@ static struct tcp_socket *timer_socket(struct wheel_timer *timer)
     return (struct tcp_socket *)((char *)timer - offsetof(struct tcp_socket, timer));
 }
 
+/* Told as an event when it was not running: restarts would drown everything else. */
 void tcp_timer_set(struct stack *stack, struct tcp_socket *socket, enum tcp_timer timer,
-                   uint64_t at_us)
+                   uint64_t now_us, uint64_t after_us)
 {
+    uint64_t at_us = now_us + after_us;
+    if (socket->deadline[timer] == TCP_NEVER)
+        stack_event_add(stack, STACK_EVENT_TIMER_SET, socket->entry.id, now_us, timer,
+                        after_us < UINT32_MAX ? (uint32_t)after_us : UINT32_MAX, 0, 0);
     socket->deadline[timer] = at_us;
     if (!wheel_is_armed(&socket->timer) || at_us < socket->timer.at_us)
         wheel_arm(&stack->tcp.wheel, &socket->timer, at_us);
@@ -24,10 +29,13 @@ void tcp_timer_clear(struct tcp_socket *socket, enum tcp_timer timer)
     socket->deadline[timer] = TCP_NEVER;
 }
 
-/* RTO with its exponential back-off (RFC 6298, 5.5). */
-static uint64_t timer_rto(const struct stack *stack, const struct tcp_socket *socket)
+enum { BACKOFF_MAX = 16 };
+
+/* RTO with exponential back-off (RFC 6298, 5.5; SHLD-30). */
+static uint64_t timer_rto(const struct stack *stack, const struct tcp_socket *socket,
+                          unsigned backoff)
 {
-    uint64_t rto = (uint64_t)socket->rto_us << (socket->backoff < 16 ? socket->backoff : 16);
+    uint64_t rto = (uint64_t)socket->rto_us << (backoff < BACKOFF_MAX ? backoff : BACKOFF_MAX);
     return rto < stack->settings.tcp_rto_max_us ? rto : stack->settings.tcp_rto_max_us;
 }
 
@@ -46,15 +54,18 @@ void tcp_timer_update(struct stack *stack, struct tcp_socket *socket, uint64_t n
 {
     if (socket->snd.max != socket->snd.una) {
         tcp_timer_clear(socket, TCP_TIMER_PERSIST);
+        socket->persist_backoff = 0;
         if (socket->deadline[TCP_TIMER_RETRANSMIT] == TCP_NEVER)
-            tcp_timer_set(stack, socket, TCP_TIMER_RETRANSMIT, now_us + timer_rto(stack, socket));
+            tcp_timer_set(stack, socket, TCP_TIMER_RETRANSMIT, now_us,
+                          timer_rto(stack, socket, socket->backoff));
         return;
     }
     tcp_timer_clear(socket, TCP_TIMER_RETRANSMIT);
     if (!timer_is_window_closed(socket)) {
         tcp_timer_clear(socket, TCP_TIMER_PERSIST);
     } else if (socket->deadline[TCP_TIMER_PERSIST] == TCP_NEVER) {
-        tcp_timer_set(stack, socket, TCP_TIMER_PERSIST, now_us + timer_rto(stack, socket));
+        tcp_timer_set(stack, socket, TCP_TIMER_PERSIST, now_us,
+                      timer_rto(stack, socket, socket->persist_backoff));
     }
 }
 
@@ -62,8 +73,8 @@ void tcp_timer_heard(struct stack *stack, struct tcp_socket *socket, uint64_t no
 {
     socket->probes = 0;
     if (socket->options.keepalive)
-        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
-                      now_us + socket->options.keepidle_ms * 1000ULL);
+        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us,
+                      socket->options.keepidle_ms * 1000ULL);
 }
 
 /* ---- firing: each returns whether the socket is still there ---- */
@@ -120,10 +131,11 @@ static bool timer_retransmit(struct stack *stack, struct tcp_socket *socket, uin
         socket->retransmits++;
     if (socket->retransmits == stack->settings.tcp_retries1) /* R1: SHLD-9 */
         tcp_socket_signal(stack, socket, STACK_READY_SOFT_ERROR);
-    socket->backoff += socket->backoff < 16;
+    socket->backoff += socket->backoff < BACKOFF_MAX;
     if (socket->snd.wnd == 0)
         socket->probe_wanted = true;
-    tcp_timer_set(stack, socket, TCP_TIMER_RETRANSMIT, now_us + timer_rto(stack, socket));
+    tcp_timer_set(stack, socket, TCP_TIMER_RETRANSMIT, now_us,
+                  timer_rto(stack, socket, socket->backoff));
     tcp_socket_want_output(stack, socket);
     return true;
 }
@@ -137,14 +149,15 @@ static bool timer_persist(struct stack *stack, struct tcp_socket *socket, uint64
         (limit_us && socket->probes && now_us - socket->last_received_at >= limit_us))
         return timer_give_up(stack, socket, now_us);
     socket->probes++;
-    socket->backoff += socket->backoff < 16; /* SHLD-30 */
+    socket->persist_backoff += socket->persist_backoff < BACKOFF_MAX; /* SHLD-30 */
     if (socket->snd.wnd > 0) {
         socket->force_partial = true; /* silly-window override: RFC 9293 3.8.6.2.1 (4) */
     } else {
         socket->probe_wanted = true;
         stack_count(stack, STACK_COUNTER_TCP_WIN_PROBE);
     }
-    tcp_timer_set(stack, socket, TCP_TIMER_PERSIST, now_us + timer_rto(stack, socket));
+    tcp_timer_set(stack, socket, TCP_TIMER_PERSIST, now_us,
+                  timer_rto(stack, socket, socket->persist_backoff));
     tcp_socket_want_output(stack, socket);
     return true;
 }
@@ -164,8 +177,8 @@ static bool timer_keepalive(struct stack *stack, struct tcp_socket *socket, uint
     if (!socket->options.keepalive || state < TCP_ESTABLISHED || state == TCP_TIME_WAIT)
         return true;
     if (socket->snd.max != socket->snd.una || socket->send.used > 0) {
-        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
-                      now_us + socket->options.keepidle_ms * 1000ULL);
+        tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us,
+                      socket->options.keepidle_ms * 1000ULL);
         return true;
     }
     if (socket->probes >= socket->options.keepcnt) {
@@ -175,8 +188,8 @@ static bool timer_keepalive(struct stack *stack, struct tcp_socket *socket, uint
     socket->probes++;
     socket->probe_wanted = true;
     stack_count(stack, STACK_COUNTER_TCP_KEEP_ALIVE);
-    tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE,
-                  now_us + socket->options.keepintvl_ms * 1000ULL);
+    tcp_timer_set(stack, socket, TCP_TIMER_KEEPALIVE, now_us,
+                  socket->options.keepintvl_ms * 1000ULL);
     tcp_socket_want_output(stack, socket);
     return true;
 }

@@ -21,6 +21,13 @@ bool tcp_wait_may_reopen(const struct tcp_segment *segment, bool timestamps, uin
     return seq_gt(header->sequence, rcv_nxt);
 }
 
+void tcp_wait_note_reopening(struct tcp_segment *segment, uint32_t snd_nxt)
+{
+    const uint32_t distance = 65536; /* beyond any window that is still on its way */
+    segment->reopens = true;
+    segment->iss_least = snd_nxt + distance;
+}
+
 void tcp_wait_destroy(struct stack *stack, struct tcp_wait *wait)
 {
     struct tcp *tcp = &stack->tcp;
@@ -122,7 +129,7 @@ void tcp_wait_enter(struct stack *stack, struct tcp_socket *socket, uint64_t now
     for (int i = 0; i < TCP_TIMER_COUNT; i++)
         tcp_timer_clear(socket, (enum tcp_timer)i);
     if (socket->application)
-        tcp_timer_set(stack, socket, TCP_TIMER_END, now_us + 2 * stack->settings.tcp_msl_us);
+        tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, 2 * stack->settings.tcp_msl_us);
     else
         tcp_wait_compact(stack, socket, now_us);
 }
@@ -134,12 +141,13 @@ static int wait_drop(struct stack *stack, const struct tcp_wait *wait,
                       now_us);
 }
 
-int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, const struct tcp_segment *segment,
+int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, struct tcp_segment *segment,
                    uint64_t now_us)
 {
     bool exact = segment->sequence == wait->rcv_nxt;
     if (tcp_wait_may_reopen(segment, wait->timestamps, wait->ts_recent, wait->rcv_nxt)) {
         stack_count(stack, STACK_COUNTER_TW_RECYCLED);
+        tcp_wait_note_reopening(segment, wait->snd_nxt);
         wait_end(stack, wait, now_us);
         return 1;
     }
