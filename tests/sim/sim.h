@@ -75,6 +75,7 @@ struct watch_side {
     bool syn_seen, edge_known, fin_seen;
     bool scale_offered;
     uint8_t scale;
+    uint32_t iss;     /* an old SYN may bring a second connection to life */
     uint32_t edge;    /* right edge that this side has offered */
     uint32_t fin_end; /* sequence number behind its FIN */
 };

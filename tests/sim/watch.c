@@ -58,7 +58,8 @@ const char *watch_frame(struct watch *watch, int from, const uint8_t *bytes, siz
     const struct watch_side *peer = &watch->side[number][1 - from];
     uint32_t end = tcp.sequence + payload;
     if (tcp.flags & TCP_SYN) {
-        here->syn_seen = true;
+        if (!here->syn_seen || here->iss != tcp.sequence)
+            *here = (struct watch_side){.syn_seen = true, .iss = tcp.sequence};
         here->scale_offered = tcp.options_present & TCP_OPTION_WINDOW_SCALE;
         here->scale = tcp.window_scale > 14 ? 14 : tcp.window_scale;
     }
