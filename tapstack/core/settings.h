@@ -29,7 +29,7 @@
     SETTING(tcp_send_buffer, "tcp.send_buffer", 4194304, 2048, 1073741824, "bytes",                \
             "send buffer of a connection at most")                                                 \
     SETTING(tcp_memory, "tcp.memory", 1073741824, 65536, 1099511627776, "bytes",                   \
-            "socket buffers in all, beyond which no window opens")                                 \
+            "socket buffers in all, beyond which none grows")                                      \
     SETTING(tcp_initial_window, "tcp.initial_window", 10, 1, 1000, "segments",                     \
             "initial congestion window (RFC 6928)")                                                \
     SETTING(tcp_slow_start_after_idle, "tcp.slow_start_after_idle", 0, 0, 1, "",                   \

@@ -200,7 +200,7 @@ ptrdiff_t stack_send_reserve(struct stack *stack, int handle, size_t wanted,
     int state = socket_send_state(socket);
     if (state < 0)
         return state;
-    uint32_t used = socket->send.used, limit = socket->options.send_buffer;
+    uint32_t used = socket->send.used, limit = tcp_out_send_limit(stack, socket);
     uint32_t free_bytes = used < limit ? limit - used : 0;
     uint32_t size = wanted < free_bytes ? (uint32_t)wanted : free_bytes;
     if (size == 0) {

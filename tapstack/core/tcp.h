@@ -313,6 +313,8 @@ void tcp_receive_release(struct stack *stack, struct tcp_socket *socket);
 int tcp_output(struct stack *stack, struct frame *frame, uint64_t now_us);
 /* Bytes in the send buffer that were never sent. */
 uint32_t tcp_out_unsent(const struct tcp_socket *socket);
+/* Bytes the send buffer may hold just now. */
+uint32_t tcp_out_send_limit(const struct stack *stack, const struct tcp_socket *socket);
 /* Our timestamp clock for this connection. */
 uint32_t tcp_out_timestamp(const struct stack *stack, uint32_t offset, uint64_t now_us);
 /* Recomputes snd_mss from pmtu, peer_mss and options. */

@@ -266,7 +266,7 @@ static bool in_is_duplicate_ack(const struct tcp_socket *socket, const struct tc
 /* The send buffer has room again for one who was told that it was full: once a third is free. */
 static void in_signal_room(struct stack *stack, struct tcp_socket *socket)
 {
-    if (!socket->send_full || socket->send.used > socket->options.send_buffer / 3 * 2)
+    if (!socket->send_full || socket->send.used > tcp_out_send_limit(stack, socket) / 3 * 2)
         return;
     socket->send_full = false;
     tcp_socket_signal(stack, socket, STACK_READY_SEND);
@@ -303,7 +303,6 @@ static void in_acknowledge(struct stack *stack, struct tcp_socket *socket,
     socket->silent_since = 0;
     tcp_timer_clear(socket,
                     TCP_TIMER_RETRANSMIT); /* restarted by tcp_timer_update: RFC 6298, 5.3 */
-    in_signal_room(stack, socket);
 }
 
 /* RFC 9293, 3.10.7.4 and RFC 5961, 5.2: una - max.wnd <= ack <= max. */
@@ -394,6 +393,7 @@ static enum in_step in_check_ack(struct stack *stack, struct tcp_socket *socket,
         tcp_recovery_duplicate_ack(stack, socket, now_us);
     if (seq_ge(ack, socket->snd.una))
         in_update_window(stack, socket, segment, advanced);
+    in_signal_room(stack, socket);
     tcp_timer_update(stack, socket, now_us);
     if (tcp_out_unsent(socket) > 0 || (socket->fin_wanted && !socket->fin_sent))
         tcp_socket_want_output(stack, socket);

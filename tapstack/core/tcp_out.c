@@ -57,6 +57,19 @@ uint32_t tcp_out_unsent(const struct tcp_socket *socket)
     return sent < socket->send.used ? socket->send.used - sent : 0;
 }
 
+/* Twice what is under way, and something to begin with: enough never to run dry, and no reason to
+   fill four megabytes for a peer that takes two kilobytes. */
+uint32_t tcp_out_send_limit(const struct stack *stack, const struct tcp_socket *socket)
+{
+    const uint32_t begin = 65536, scarce = 16384;
+    uint32_t limit = socket->options.send_buffer;
+    uint32_t window =
+        socket->snd.wnd < socket->congestion.cwnd ? socket->snd.wnd : socket->congestion.cwnd;
+    uint64_t wanted =
+        stack->pool.used_bytes > stack->settings.tcp_memory ? scarce : begin + 2ULL * window;
+    return limit < wanted ? limit : (uint32_t)wanted;
+}
+
 /* ---- options and window ---- */
 
 static bool out_is_reported(const struct tcp_socket *socket, const struct tcp_range *range)

@@ -79,7 +79,9 @@ static const struct row rows[] = {
     {CALL_CLOSE, TCP_CLOSED, 0, NULL, TCP_CLOSED},
     {CALL_CLOSE, TCP_LISTEN, 0, NULL, TCP_CLOSED},
     {CALL_CLOSE, TCP_SYN_SENT, 0, NULL, TCP_CLOSED},
-    {CALL_CLOSE, TCP_SYN_RECEIVED, 0, "F. $N:$N(0) ack $R", TCP_FIN_WAIT_1},
+    /* The FIN waits for the handshake even when there is no data, where the RFC sends it at once: one
+       segment in flight with the SYN is not worth a second base for the send buffer. */
+    {CALL_CLOSE, TCP_SYN_RECEIVED, 0, NULL, TCP_SYN_RECEIVED},
     {CALL_CLOSE, TCP_ESTABLISHED, 0, "F. $N:$N(0) ack $R", TCP_FIN_WAIT_1},
     {CALL_CLOSE, TCP_FIN_WAIT_1, 0, NULL, TCP_FIN_WAIT_1},
     {CALL_CLOSE, TCP_FIN_WAIT_2, 0, NULL, TCP_FIN_WAIT_2},
