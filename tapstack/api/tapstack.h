@@ -93,10 +93,10 @@ int ts_getpeername(int fd, struct sockaddr *address, socklen_t *length);
                 SO_LINGER, SO_RCVBUF, SO_SNDBUF (the stack's buffers, bytes)
    IPPROTO_IP   IP_TTL, IP_TOS
    IPPROTO_TCP  TCP_NODELAY, TCP_CORK, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL (s), TCP_KEEPCNT,
-                TCP_USER_TIMEOUT (ms), TCP_SYNCNT, TCP_INFO (get: struct tcp_info of <linux/tcp.h>),
-                TCP_CONGESTION (a name)
-   Set on a listener they hold for the connections accepted from it.
-   Errors: ENOPROTOOPT (unknown), EINVAL (value out of range, or length too small). */
+                TCP_USER_TIMEOUT (ms), TCP_SYNCNT, TCP_DEFER_ACCEPT (s), TCP_INFO (get: struct
+   tcp_info of <linux/tcp.h>), TCP_CONGESTION (a name) Set on a listener they hold for the
+   connections accepted from it. Errors: ENOPROTOOPT (unknown), EINVAL (value out of range, or
+   length too small). */
 int ts_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int ts_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 

@@ -72,7 +72,8 @@
     TIMER(DELAYED_ACK, "delayed-ack") /* an ACK may wait this long (3.8.6.3) */                    \
     TIMER(KEEPALIVE, "keepalive")     /* nothing was heard for long (3.8.4) */                     \
     TIMER(CORK, "cork")               /* a held-back partial segment leaves */                     \
-    TIMER(END, "end")                 /* TIME-WAIT is over, or FIN-WAIT-2 has lasted too long */
+    TIMER(END,                                                                                     \
+          "end") /* TIME-WAIT is over, FIN-WAIT-2 or a deferred accept has lasted long enough */
 
 enum stack_event_kind {
 #define STACK_EVENT_ID(id, name, a, b, c, d) STACK_EVENT_##id,

@@ -472,6 +472,7 @@ static const struct {
     [STACK_OPTION_TTL] = {1, 255},
     [STACK_OPTION_TOS] = {0, 255},
     [STACK_OPTION_LINGER_RESET] = {0, 1},
+    [STACK_OPTION_DEFER_ACCEPT_US] = {0, 3600000000},
     [STACK_OPTION_REUSE_ADDRESS] = {0, 1},
 };
 
@@ -492,6 +493,9 @@ static void option_store(struct tcp_options_set *set, enum stack_option option, 
         break;
     case STACK_OPTION_KEEPINTVL_US:
         set->keepintvl_ms = (uint32_t)(value / 1000);
+        break;
+    case STACK_OPTION_DEFER_ACCEPT_US:
+        set->defer_ms = (uint32_t)(value / 1000);
         break;
     case STACK_OPTION_KEEPCNT:
         set->keepcnt = (uint8_t)value;
@@ -571,6 +575,9 @@ int stack_get_option(struct stack *stack, int handle, enum stack_option option, 
         return 0;
     case STACK_OPTION_KEEPINTVL_US:
         *value = set->keepintvl_ms * 1000ULL;
+        return 0;
+    case STACK_OPTION_DEFER_ACCEPT_US:
+        *value = set->defer_ms * 1000ULL;
         return 0;
     case STACK_OPTION_KEEPCNT:
         *value = set->keepcnt;

@@ -230,6 +230,8 @@ enum stack_option {
     STACK_OPTION_TTL,             /* 1..255 (MUST-49) */
     STACK_OPTION_TOS,             /* the Diffserv byte (MUST-48) */
     STACK_OPTION_LINGER_RESET,    /* 1: stack_close resets */
+    STACK_OPTION_DEFER_ACCEPT_US, /* a listener's connections wait for their first byte this long
+                                     before stack_accept shows them; 0: not at all */
     STACK_OPTION_REUSE_ADDRESS,   /* 0 or 1: bind beside connections in TIME-WAIT (always allowed
                                      here) */
 };

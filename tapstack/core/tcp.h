@@ -64,6 +64,7 @@ struct tcp_options_set {
     uint32_t keepidle_ms;
     uint32_t keepintvl_ms;
     uint32_t user_timeout_ms; /* 0: by tcp.retries2 */
+    uint32_t defer_ms;        /* of a listener: first byte awaited before stack_accept */
     uint32_t receive_buffer;  /* bytes at most */
     uint32_t send_buffer;     /* bytes at most */
     uint16_t maximum_segment; /* 0: by the MTU */
@@ -292,6 +293,9 @@ void tcp_listen_negotiate(struct stack *stack, struct tcp_socket *socket,
                           const struct tcp_segment *segment, uint64_t now_us);
 /* The handshake is complete: into the accept queue. Returns 0, or -1 when it is full. */
 int tcp_listen_complete(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
+/* A deferred connection (STACK_OPTION_DEFER_ACCEPT_US) has its first byte, or has waited long
+ * enough. */
+void tcp_listen_offer(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
 
 /* ---- tcp_receive.c ---- */
 /* The receive window now, bytes, by silly-window avoidance (RFC 9293, 3.8.6.2.2). */

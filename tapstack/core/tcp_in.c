@@ -451,6 +451,7 @@ static void in_fin_reached(struct stack *stack, struct tcp_socket *socket, uint6
     socket->rcv.edge = seq_max(socket->rcv.edge, socket->rcv.nxt);
     tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_FIN);
     tcp_socket_signal(stack, socket, STACK_READY_END | STACK_READY_RECV);
+    tcp_listen_offer(stack, socket, now_us);
     switch (socket->entry.state) {
     case TCP_SYN_RECEIVED:
     case TCP_ESTABLISHED:

@@ -105,11 +105,9 @@ int tcp_listen_input(struct stack *stack, struct tcp_socket *listener, struct tc
     return listen_drop(stack, listener, segment, STACK_COUNTER_TCP_LISTEN_BAD_SEGMENT, now_us);
 }
 
-int tcp_listen_complete(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
+static void listen_queue(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     struct tcp_socket *listener = socket->listener;
-    if (listener->waiting_count >= listener->backlog)
-        return -1;
     listener->embryonic_count--;
     listener->waiting_count++;
     socket->in_accept_queue = true;
@@ -117,5 +115,29 @@ int tcp_listen_complete(struct stack *stack, struct tcp_socket *socket, uint64_t
     stack_event_add(stack, STACK_EVENT_ACCEPT_QUEUE, listener->entry.id, now_us,
                     listener->waiting_count, listener->backlog, 0, 0);
     tcp_socket_signal(stack, listener, STACK_READY_ACCEPT);
+}
+
+int tcp_listen_complete(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
+{
+    struct tcp_socket *listener = socket->listener;
+    if (listener->waiting_count >= listener->backlog)
+        return -1;
+    if (socket->options.defer_ms)
+        tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, socket->options.defer_ms * 1000ULL);
+    else
+        listen_queue(stack, socket, now_us);
     return 0;
+}
+
+void tcp_listen_offer(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
+{
+    const uint64_t again_us = 100000;
+    if (!socket->listener || socket->in_accept_queue)
+        return;
+    if (socket->listener->waiting_count >= socket->listener->backlog) {
+        tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, again_us);
+        return;
+    }
+    tcp_timer_clear(socket, TCP_TIMER_END);
+    listen_queue(stack, socket, now_us);
 }

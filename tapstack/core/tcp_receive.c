@@ -276,6 +276,7 @@ static int receive_in_order(struct stack *stack, struct tcp_socket *socket,
         tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_HOLE_FILLED);
     }
     tcp_receive_schedule_ack(stack, socket, segment, now_us);
+    tcp_listen_offer(stack, socket, now_us);
     if (socket->read_shutdown)
         receive_discard(stack, socket);
     else

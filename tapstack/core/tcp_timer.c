@@ -204,6 +204,10 @@ static bool timer_cork(struct stack *stack, struct tcp_socket *socket, uint64_t 
 
 static bool timer_end(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
+    if (socket->listener) { /* deferred long enough */
+        tcp_listen_offer(stack, socket, now_us);
+        return true;
+    }
     if (socket->entry.state == TCP_FIN_WAIT_2)
         stack_count(stack, STACK_COUNTER_TCP_ABORT_ON_LINGER);
     tcp_socket_end(stack, socket, 0, now_us);

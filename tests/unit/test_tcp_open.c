@@ -86,6 +86,38 @@ static void copies_share_the_port(void **state)
     out(". 1:1(0) ack 11");
 }
 
+/* TCP_DEFER_ACCEPT: a connection is shown once its first byte is there, ... */
+static void deferred_until_the_first_byte(void **state)
+{
+    (void)state;
+    listen_on(16);
+    stack_set_option(h.stack, h.listener, STACK_OPTION_DEFER_ACCEPT_US, 1 * S, h.now_us);
+    in("S 0:0(0) win 65535 <mss 1000>");
+    out("S. 0:0(0) ack 1");
+    in(". 1:1(0) ack 1 win 65535");
+    none();
+    assert_int_equal(stack_accept(h.stack, h.listener), STACK_AGAIN);
+    in("P. 1:11(10) ack 1 win 65535");
+    out(". 1:1(0) ack 11");
+    accept_one();
+    recv_bytes(10);
+}
+
+/* ... or has closed, or has been silent for long enough. */
+static void deferred_no_longer_than_asked(void **state)
+{
+    (void)state;
+    listen_on(16);
+    stack_set_option(h.stack, h.listener, STACK_OPTION_DEFER_ACCEPT_US, 1 * S, h.now_us);
+    in("S 0:0(0) win 65535 <mss 1000>");
+    out("S. 0:0(0) ack 1");
+    in(". 1:1(0) ack 1 win 65535");
+    harness_run_until(h.now_us + 999 * MS);
+    assert_int_equal(stack_accept(h.stack, h.listener), STACK_AGAIN);
+    harness_run_until(h.now_us + 2 * MS);
+    accept_one();
+}
+
 /* The final ACK was lost: the peer's first data completes the opening (3.10.7.4, fifth). */
 static void data_completes_the_opening(void **state)
 {
@@ -551,6 +583,8 @@ int main(void)
         harness_test(passive_open),
         harness_test(copies_share_the_port),
         harness_test(data_completes_the_opening),
+        harness_test(deferred_until_the_first_byte),
+        harness_test(deferred_no_longer_than_asked),
         harness_test(syn_ack_is_repeated),
         harness_test(backlog_limits_what_waits),
         harness_test(accept_keeps_the_order),
