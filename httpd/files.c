@@ -16,11 +16,12 @@
 
 #include "mime.h"
 
-enum { CHECK_INTERVAL_US = 1000 * 1000 };
+enum { CHECK_INTERVAL_US = 1000 * 1000, OPEN_TRIES = 64 };
 
 int files_open(struct files *files, const char *root, const char *index)
 {
     memset(files, 0, sizeof(*files));
+    files->count_max = FILES_OPEN_MAX;
     snprintf(files->index, sizeof(files->index), "%s", index);
     files->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return files->root_fd < 0 ? -1 : 0;
@@ -115,7 +116,15 @@ static int open_below(int root_fd, const char *path)
         .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
-    return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+    int fd = -1;
+    /* EAGAIN: something was renamed meanwhile, anywhere, and the kernel cannot tell whether ".."
+       has stayed below the root. */
+    for (int i = 0; i < OPEN_TRIES; i++) {
+        fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
+    return fd;
 }
 
 static int status_of_errno(int error)
@@ -176,12 +185,23 @@ static void drop(struct files *files, struct file *file)
 static void insert(struct files *files, struct file *file)
 {
     struct file **bucket = &files->buckets[file->hash % FILES_BUCKETS];
-    if (files->count == FILES_OPEN_MAX)
+    if (files->count >= files->count_max)
         drop(files, files->oldest);
     file->bucket_next = *bucket;
     *bucket = file;
     link_newest(files, file);
     files->count++;
+}
+
+/* Gives up the oldest files until a descriptor is free. False: none of them had one to give. */
+static bool free_descriptor(struct files *files)
+{
+    bool freed = false;
+    while (!freed && files->oldest) {
+        freed = files->oldest->fd >= 0 && files->oldest->holders == 0;
+        drop(files, files->oldest);
+    }
+    return freed;
 }
 
 static struct file *lookup(struct files *files, const char *name, uint64_t hash)
@@ -252,6 +272,8 @@ int files_find(struct files *files, const char *name, uint64_t now_us, struct fi
         drop(files, found);
     found = file_new(files, name, hash);
     status = found ? load(files, found) : 500;
+    if (found && status == 500 && (errno == EMFILE || errno == ENFILE) && free_descriptor(files))
+        status = load(files, found);
     if (status != 200) {
         int error = errno;
         if (found)

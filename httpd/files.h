@@ -46,12 +46,13 @@ struct file {
 struct files {
     int root_fd;
     char index[64];
-    unsigned count;
+    unsigned count, count_max;
     struct file *newest, *oldest;
     struct file *buckets[FILES_BUCKETS];
 };
 
-/* Opens the root. index: file of a directory. Returns 0, or -1 with errno. */
+/* Opens the root. index: file of a directory. Returns 0, or -1 with errno. Remembers
+   FILES_OPEN_MAX files; who has few descriptors sets count_max lower (at least 1) afterwards. */
 int files_open(struct files *files, const char *root, const char *index);
 void files_close(struct files *files);
 
