@@ -6,13 +6,15 @@
 
    SIGTERM, SIGINT  the listener closes its socket; then the workers finish within stop_timeout
    SIGHUP           reads the configuration again, starts new workers on it; the old ones retire:
-   they take no new connections, finish what they have, and go SIGUSR1          the workers open the
-   access log anew */
+                    they take no new connections, finish what they have, and go
+
+   SIGUSR1          the workers open the access log anew */
 #define _GNU_SOURCE
 #include "supervisor.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -148,15 +150,27 @@ static void schedule(struct module *module, bool expected)
     module->start_at_us = now + module->backoff_us;
 }
 
-static void tell_end(const char *name, pid_t pid, int status, uint64_t backoff_us)
+/* module: what has to run again, NULL when nothing has. */
+static void tell_end(const char *name, pid_t pid, int status, const struct module *module)
 {
-    unsigned wait_ms = (unsigned)(backoff_us / 1000);
+    char again[32] = "";
+    if (module)
+        snprintf(again, sizeof(again), "; a new one in %u ms",
+                 (unsigned)(module->backoff_us / 1000));
     if (WIFSIGNALED(status))
-        errorlog_write(ERRORLOG_WARNING, "%s %d was killed by signal %d; a new one in %u ms", name,
-                       (int)pid, WTERMSIG(status), wait_ms);
+        errorlog_write(ERRORLOG_WARNING, "%s %d was killed by signal %d%s", name, (int)pid,
+                       WTERMSIG(status), again);
     else
-        errorlog_write(ERRORLOG_WARNING, "%s %d ended with status %d; a new one in %u ms", name,
-                       (int)pid, WEXITSTATUS(status), wait_ms);
+        errorlog_write(ERRORLOG_WARNING, "%s %d ended with status %d%s", name, (int)pid,
+                       WEXITSTATUS(status), again);
+}
+
+/* While the server ends, and of a retired worker, an end is news only when it is a crash; SIGKILL
+   is how we end who does not end himself. */
+static void tell_crash(const char *name, pid_t pid, int status)
+{
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        tell_end(name, pid, status, NULL);
 }
 
 static void forget_retired(struct supervisor *supervisor, pid_t pid)
@@ -172,8 +186,10 @@ static void child_ended(struct supervisor *supervisor, pid_t pid, int status)
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (pid == supervisor->listener.pid) {
         schedule(&supervisor->listener, clean);
-        if (running && !clean)
-            tell_end("listener", pid, status, supervisor->listener.backoff_us);
+        if (!running)
+            tell_crash("listener", pid, status);
+        else if (!clean)
+            tell_end("listener", pid, status, &supervisor->listener);
         return;
     }
     for (unsigned i = 0; i < supervisor->board->count; i++) {
@@ -182,9 +198,12 @@ static void child_ended(struct supervisor *supervisor, pid_t pid, int status)
         atomic_store(&supervisor->board->places[i].open, 0);
         schedule(&supervisor->workers[i], false);
         if (running)
-            tell_end("worker", pid, status, supervisor->workers[i].backoff_us);
+            tell_end("worker", pid, status, &supervisor->workers[i]);
+        else
+            tell_crash("worker", pid, status);
         return;
     }
+    tell_crash("retired worker", pid, status);
     forget_retired(supervisor, pid);
 }
 
