@@ -21,6 +21,8 @@
 #include "exchange.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
@@ -32,7 +34,11 @@
 enum {
     FILE_TURN_BYTES = 4 * 1024 * 1024,  /* of one file before others get their turn */
     LINGER_BYTES_MAX = 4 * 1024 * 1024, /* thrown away before we close regardless */
+    SPARES_MAX = 64,                    /* buffers of a kind kept for later */
 };
+
+_Static_assert(SITE_LINE_BYTES_MAX + 2048 <= OUTPUT_ANSWER_BYTES, "a redirect repeats the target");
+_Static_assert(FILES_SMALL_BYTES + 2048 <= OUTPUT_ANSWER_BYTES, "a small file is copied");
 
 enum exchange_phase { PHASE_HEAD, PHASE_BODY, PHASE_LINGER };
 
@@ -56,6 +62,7 @@ struct exchange {
     bool answered; /* in this turn */
     unsigned requests;
     uint32_t lingered_bytes;
+    uint64_t acked_bytes;  /* by the client when the time to linger was over last */
     struct input *input;   /* NULL: nothing has arrived that is not answered */
     struct output *output; /* NULL: nothing waits to be sent */
     struct file *file;     /* NULL, or what follows the output */
@@ -70,10 +77,12 @@ struct exchange {
 static struct input *input_take(struct worker *worker)
 {
     struct input *input = worker->spare_inputs;
-    if (input)
+    if (input) {
         worker->spare_inputs = input->next;
-    else
+        worker->spare_input_count--;
+    } else {
         input = malloc(sizeof(*input) + worker->input_bytes);
+    }
     if (input) {
         input->start = input->end = 0;
         request_begin(&input->request);
@@ -83,20 +92,28 @@ static struct input *input_take(struct worker *worker)
 
 static void input_give(struct worker *worker, struct exchange *exchange)
 {
-    if (!exchange->input)
-        return;
-    exchange->input->next = worker->spare_inputs;
-    worker->spare_inputs = exchange->input;
+    struct input *input = exchange->input;
     exchange->input = NULL;
+    if (!input)
+        return;
+    if (worker->spare_input_count == SPARES_MAX) {
+        free(input);
+        return;
+    }
+    input->next = worker->spare_inputs;
+    worker->spare_inputs = input;
+    worker->spare_input_count++;
 }
 
 static struct output *output_take(struct worker *worker)
 {
     struct output *output = worker->spare_outputs;
-    if (output)
+    if (output) {
         worker->spare_outputs = output->next;
-    else
+        worker->spare_output_count--;
+    } else {
         output = malloc(sizeof(*output));
+    }
     if (output)
         output->start = output->used = 0;
     return output;
@@ -104,11 +121,17 @@ static struct output *output_take(struct worker *worker)
 
 static void output_give(struct worker *worker, struct exchange *exchange)
 {
-    if (!exchange->output)
-        return;
-    exchange->output->next = worker->spare_outputs;
-    worker->spare_outputs = exchange->output;
+    struct output *output = exchange->output;
     exchange->output = NULL;
+    if (!output)
+        return;
+    if (worker->spare_output_count == SPARES_MAX) {
+        free(output);
+        return;
+    }
+    output->next = worker->spare_outputs;
+    worker->spare_outputs = output;
+    worker->spare_output_count++;
 }
 
 void exchange_free_spares(struct worker *worker)
@@ -127,6 +150,7 @@ void exchange_free_spares(struct worker *worker)
     }
     worker->spare_inputs = NULL;
     worker->spare_outputs = NULL;
+    worker->spare_input_count = worker->spare_output_count = 0;
     worker->spare_exchanges = NULL;
 }
 
@@ -247,6 +271,7 @@ static void after_answer(struct worker *worker, struct exchange *exchange,
         exchange->file = response->file;
         exchange->file_at = 0;
         exchange->file_left = response->body_bytes;
+        fcntl(exchange->fd, F_SETFL, O_RDWR | O_NONBLOCK); /* sendfile(2) has no MSG_DONTWAIT */
     }
 }
 
@@ -265,6 +290,8 @@ static void answer(struct worker *worker, struct exchange *exchange, bool keep_a
 {
     struct input *input = exchange->input;
     struct response response;
+    /* Who has not asked for the close may have sent more; its RST would overtake the answer. */
+    bool may_send = input->request.keep_alive || input->request.close_after;
     keep_alive = keep_alive && input->request.keep_alive && !worker->finishing &&
                  exchange->requests + 1 < worker->config->requests;
     response = response_make(exchange->output, &worker->files, &worker->clock, &input->request,
@@ -273,6 +300,7 @@ static void answer(struct worker *worker, struct exchange *exchange, bool keep_a
         errorlog_write(ERRORLOG_ERROR, "500 for %.*s: %s", (int)input->request.target.size,
                        input->bytes + input->start + input->request.target.at, strerror(errno));
     after_answer(worker, exchange, &response);
+    exchange->linger = may_send && !response.keep_alive;
 }
 
 /* The body behind a whole head. False: more bytes are needed. */
@@ -497,11 +525,27 @@ void exchange_open(struct worker *worker, const struct handoff *handoff)
     exchange_ready(worker, exchange, EPOLLIN);
 }
 
+/* Whether a lingering client is still busy with our answer: some of it is not acknowledged yet, but
+   more than the last time. */
+static bool still_reading(struct exchange *exchange)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    uint64_t acked_before = exchange->acked_bytes;
+    if (ts_getsockopt(exchange->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return false;
+    exchange->acked_bytes = info.tcpi_bytes_acked;
+    return exchange->acked_bytes > acked_before &&
+           (info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0);
+}
+
 void exchange_expire(struct worker *worker, struct deadline *deadline, enum worker_wait kind)
 {
     struct exchange *exchange = (struct exchange *)(void *)deadline;
     bool late = (kind == WAIT_HEADER && exchange->input) || kind == WAIT_BODY;
-    if (late && make_room(worker, exchange)) {
+    if (kind == WAIT_LINGER && still_reading(exchange))
+        deadline_set(&worker->waits[kind], deadline, worker->clock.now_us);
+    else if (late && make_room(worker, exchange)) {
         refuse(worker, exchange, 408, "The request took too long to arrive", 0);
         serve(worker, exchange);
     } else {

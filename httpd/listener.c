@@ -118,8 +118,7 @@ static enum accepted accept_one(struct listener *listener)
 {
     struct handoff handoff;
     bool dealt;
-    handoff.fd =
-        ts_accept_both(listener->fd, &handoff.peer, &handoff.local, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    handoff.fd = ts_accept_both(listener->fd, &handoff.peer, &handoff.local, SOCK_CLOEXEC);
     if (handoff.fd < 0) {
         if (errno == EAGAIN || errno == EINTR)
             return ACCEPTED_NONE;

@@ -9,7 +9,12 @@
 #include "body.h"
 #include "request.h"
 
-enum { SITE_WORKERS_MAX = 64, SITE_TEXT_BYTES = 1024, SITE_ERROR_BYTES = 512 };
+enum {
+    SITE_WORKERS_MAX = 64,
+    SITE_LINE_BYTES_MAX = 16384, /* an answer that repeats the target has to fit into an output */
+    SITE_TEXT_BYTES = 1024,
+    SITE_ERROR_BYTES = 512,
+};
 
 /* Keys with a number: name, default, least, greatest. */
 #define SITE_NUMBERS(X)                                                                            \
@@ -22,7 +27,7 @@ enum { SITE_WORKERS_MAX = 64, SITE_TEXT_BYTES = 1024, SITE_ERROR_BYTES = 512 };
     X(idle_timeout, 15, 1, 86400)                                                                  \
     X(write_timeout, 60, 1, 86400)                                                                 \
     X(stop_timeout, 5, 1, 86400)                                                                   \
-    X(line_bytes, 8192, 1024, 65536)                                                               \
+    X(line_bytes, 8192, 1024, SITE_LINE_BYTES_MAX)                                                 \
     X(header_bytes, 16384, 1024, 262144)                                                           \
     X(fields, 100, 8, 10000)                                                                       \
     X(body_bytes, 1048576, 0, 2000000000)

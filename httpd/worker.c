@@ -5,6 +5,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,7 +18,14 @@
 #include "exchange.h"
 #include "handoff.h"
 
-enum { EVENTS_MAX = 128, DESCRIPTORS_KEPT = FILES_OPEN_MAX + 64, LINGER_US = 2 * 1000 * 1000 };
+enum {
+    EVENTS_MAX = 128,
+    DESCRIPTORS_KEPT = 64,
+    LINGER_US = 2 * 1000 * 1000,
+    /* Buffers of exchanges are above it and get pages of their own, which a burst of clients gives
+       back; what files keep in memory is below. */
+    BUFFER_MAPPED_BYTES = FILES_SMALL_BYTES + 4096,
+};
 
 static void take_time(struct worker *worker)
 {
@@ -31,17 +39,21 @@ static void take_time(struct worker *worker)
 
 /* ---- start (S2) ---- */
 
-/* Connections this process may hold: as configured, and as descriptors allow. */
-static unsigned open_limit(unsigned wanted)
+/* Divides the descriptors this process may have: a quarter at most for files, some for itself, the
+   rest for connections. */
+static void share_descriptors(struct worker *worker)
 {
+    unsigned wanted = worker->config->connections;
     struct rlimit limit;
+    worker->open_max = wanted;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-        return wanted;
-    if (limit.rlim_cur < DESCRIPTORS_KEPT + 16)
-        return 16;
-    return wanted < limit.rlim_cur - DESCRIPTORS_KEPT
-               ? wanted
-               : (unsigned)(limit.rlim_cur - DESCRIPTORS_KEPT);
+        return;
+    if (limit.rlim_cur / 4 < FILES_OPEN_MAX)
+        worker->files.count_max = (unsigned)limit.rlim_cur / 4;
+    if (limit.rlim_cur < worker->files.count_max + DESCRIPTORS_KEPT + HANDOFF_BATCH)
+        worker->open_max = HANDOFF_BATCH;
+    else if (limit.rlim_cur - worker->files.count_max - DESCRIPTORS_KEPT < wanted)
+        worker->open_max = (unsigned)limit.rlim_cur - worker->files.count_max - DESCRIPTORS_KEPT;
 }
 
 static int add_fixed(struct worker *worker, int fd, void *mark)
@@ -84,9 +96,9 @@ static void open_waits(struct worker *worker)
 static int worker_open(struct worker *worker)
 {
     const struct site_config *config = worker->config;
+    mallopt(M_MMAP_THRESHOLD, BUFFER_MAPPED_BYTES);
     worker->self = getpid();
     worker->stop_at_us = UINT64_MAX;
-    worker->open_max = open_limit(config->connections);
     worker->input_bytes = (size_t)config->line_bytes + config->header_bytes + 64;
     open_waits(worker);
     atomic_store(&worker->place->open, 0);
@@ -95,6 +107,7 @@ static int worker_open(struct worker *worker)
         errorlog_write(ERRORLOG_ERROR, "root %s: %s", config->root, strerror(errno));
         return -1;
     }
+    share_descriptors(worker);
     if (accesslog_open(&worker->log, config->access_log) < 0) {
         errorlog_write(ERRORLOG_ERROR, "access log %s: %s", config->access_log, strerror(errno));
         return -1;
@@ -174,6 +187,7 @@ static void finish(struct worker *worker)
 static void take_signals(struct worker *worker)
 {
     struct signalfd_siginfo signal;
+    worker->signalled = false;
     while (read(worker->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo == SIGTERM) {
             finish(worker);
@@ -222,7 +236,7 @@ static void dispatch(struct worker *worker, const struct epoll_event *event)
     if (event->data.ptr == &worker->intake_fd)
         take_connections(worker);
     else if (event->data.ptr == &worker->signal_fd)
-        take_signals(worker);
+        worker->signalled = true;
     else
         exchange_ready(worker, event->data.ptr, event->events);
 }
@@ -234,6 +248,9 @@ static void turn(struct worker *worker)
     take_time(worker);
     for (int i = 0; i < count; i++)
         dispatch(worker, &events[i]);
+    if (worker
+            ->signalled) /* not before: SIGTERM closes exchanges that have an event in the batch */
+        take_signals(worker);
     expire(worker);
     if (!worker->intake_watched && worker->open + HANDOFF_BATCH <= worker->open_max)
         watch_intake(worker, !worker->finishing);

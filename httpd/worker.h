@@ -27,6 +27,7 @@ struct worker {
     int intake_fd; /* connections come from the listener here */
     int signal_fd;
     bool intake_watched;
+    bool signalled;      /* signals wait to be taken, once the batch of events is through */
     bool finishing;      /* no new connections; close behind every answer */
     uint64_t stop_at_us; /* give up then; UINT64_MAX: never */
     unsigned open;       /* exchanges under way */
@@ -36,6 +37,7 @@ struct worker {
     struct accesslog log;
     struct deadline_list waits[WAIT_COUNT];
     size_t input_bytes; /* room of an input */
+    unsigned spare_input_count, spare_output_count;
     struct input *spare_inputs;
     struct output *spare_outputs;
     struct exchange *spare_exchanges;

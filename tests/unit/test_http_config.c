@@ -49,6 +49,7 @@ static void test_errors(void **state)
         {"workers = 0\n", "f:1:11: workers must be between 1 and 64, not 0"},
         {"\nworkers =\n   65\n", "f:3:4: workers must be between 1 and 64, not 65"},
         {"workers = many\n", "f:1:11: "},
+        {"line_bytes = 16385\n", "f:1:14: line_bytes must be between 1024 and 16384, not 16385"},
         {"listen = \"nowhere\"\n", "f:1:10: listen must be ADDRESS:PORT, such as 10.77.0.2:80"},
         {"listen = \"1.2.3.4:0\"\n", "f:1:10: listen must be"},
         {"listen = \"1.2.3.4:65536\"\n", "f:1:10: listen must be"},

@@ -1,19 +1,26 @@
 /* From a path to a file: decoding, and what openat2 lets through (S35). */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../../httpd/files.h"
 #include "../../httpd/mime.h"
+#include "../../httpd/response.h"
+#include "../../httpd/site_config.h"
 #include "../../httpd/target.h"
 
 static void test_decode(void **state)
@@ -237,6 +244,88 @@ static void test_many(void **state)
     assert_int_equal(files.count, 0);
 }
 
+/* A rename anywhere makes openat2(2) give up on ".."; that is no error of ours. */
+static void test_renames_meanwhile(void **state)
+{
+    char one[64], two[64];
+    struct files files;
+    struct file *file;
+    pid_t renamer;
+    unsigned errors = 0;
+    (void)state;
+    snprintf(one, sizeof(one), "%s/one", outside);
+    snprintf(two, sizeof(two), "%s/two", outside);
+    assert_int_equal(mkdir(one, 0755), 0);
+    renamer = fork();
+    if (renamer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            if (rename(one, two) < 0 || rename(two, one) < 0)
+                _exit(1);
+    }
+    assert_int_equal(files_open(&files, root, "index.html"), 0);
+    for (int i = 0; i < 20000; i++) { /* every time from the disk: a directory is not remembered */
+        int status = files_find(&files, "bare/../sub/../bare/../sub", 1000, &file);
+        errors += status != 301;
+    }
+    files_close(&files);
+    kill(renamer, SIGKILL);
+    waitpid(renamer, NULL, 0);
+    rmdir(one);
+    rmdir(two);
+    assert_int_equal(errors, 0);
+}
+
+/* Without a free descriptor the oldest remembered file gives its own. */
+static void test_few_descriptors(void **state)
+{
+    struct rlimit before, few;
+    struct files files;
+    struct file *file;
+    char *big = calloc(1, FILES_SMALL_BYTES + 2);
+    (void)state;
+    memset(big, 'x', FILES_SMALL_BYTES + 1);
+    write_file(root, "big", big);
+    free(big);
+    assert_int_equal(files_open(&files, root, "index.html"), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){(rlim_t)files.root_fd + 8, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < 64; i++) { /* the same file under many names */
+        char name[TARGET_NAME_BYTES] = "";
+        for (int j = 0; j < 6; j++)
+            strcat(name, i >> j & 1 ? "sub/../" : "bare/../");
+        strcat(name, i & 1 ? "big" : "a.txt");
+        if (files_find(&files, name, 1000, &file) != 200)
+            fail_msg("%d: errno %d", i, errno);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    files_close(&files);
+}
+
+/* ---- answers ---- */
+
+/* The redirect repeats the target: the longest one that the configuration allows has to fit. */
+static void test_long_redirect(void **state)
+{
+    static char bytes[SITE_LINE_BYTES_MAX] = "/sub?";
+    static struct output output;
+    struct request request = {
+        .method = METHOD_GET, .path = {0, 4}, .query = {5, SITE_LINE_BYTES_MAX - 5}};
+    struct response_clock clock = {0};
+    struct response response;
+    struct files files;
+    (void)state;
+    memset(bytes + 5, 'q', sizeof(bytes) - 5);
+    assert_int_equal(files_open(&files, root, "index.html"), 0);
+    response_clock_set(&clock, 1000, 1000);
+    output.used = OUTPUT_BYTES - OUTPUT_ANSWER_BYTES;
+    response = response_make(&output, &files, &clock, &request, bytes, true);
+    assert_int_equal(response.status, 301);
+    assert_in_range(output.used, OUTPUT_BYTES - OUTPUT_ANSWER_BYTES + sizeof(bytes), OUTPUT_BYTES);
+    files_close(&files);
+}
+
 static void test_mime(void **state)
 {
     (void)state;
@@ -252,9 +341,15 @@ static void test_mime(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode), cmocka_unit_test(test_long_name),
-        cmocka_unit_test(test_find),   cmocka_unit_test(test_change),
-        cmocka_unit_test(test_many),   cmocka_unit_test(test_mime),
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_long_name),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_change),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_renames_meanwhile),
+        cmocka_unit_test(test_few_descriptors),
+        cmocka_unit_test(test_long_redirect),
+        cmocka_unit_test(test_mime),
     };
     return cmocka_run_group_tests_name("http_path", tests, set_up, tear_down);
 }
