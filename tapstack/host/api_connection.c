@@ -32,7 +32,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
+
+#include "passed.h"
 
 enum {
     READ_LEAST = 16 * 1024,
@@ -81,7 +82,7 @@ static void connection_close(struct api_socket *c)
 /* The stack has lost it. */
 static void connection_fail(struct api_socket *c, int stack_error)
 {
-    api_ended_remember(c->server, c->by_cookie.key, api_errno(stack_error));
+    api_ended_remember(c->user, c->by_cookie.key, api_errno(stack_error));
     stack_close(api_stack(c), c->socket, api_now(c));
     api_socket_destroy(c);
 }
@@ -93,13 +94,14 @@ enum step { STEP_MORE, STEP_DONE, STEP_GONE };
 /* The application sends no more. */
 static enum step connection_end_reading(struct api_socket *c)
 {
+    bool first = !c->read_ended;
+    c->read_ended = true;
     if (c->hung_up || (c->server->stopping && c->write_ended)) {
         connection_close(c);
         return STEP_GONE;
     }
-    if (!c->read_ended)
+    if (first)
         stack_shutdown(api_stack(c), c->socket, STACK_SHUTDOWN_WRITE, api_now(c));
-    c->read_ended = true;
     return STEP_DONE;
 }
 
@@ -133,8 +135,8 @@ static enum step connection_read(struct api_socket *c, size_t *moved)
         return STEP_GONE;
     }
     struct iovec iov[2] = {{room[0].data, room[0].size}, {room[1].data, room[1].size}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = room[1].size ? 2 : 1};
-    ssize_t got = recvmsg(c->watch.fd, &m, MSG_DONTWAIT);
+    bool more;
+    ssize_t got = passed_receive(c->watch.fd, iov, room[1].size ? 2 : 1, 0, NULL, &more);
     int error = errno;
     stack_send_commit(api_stack(c), c->socket, got > 0 ? (size_t)got : 0,
                       urgent ? STACK_SEND_URGENT : 0, api_now(c));
@@ -142,9 +144,8 @@ static enum step connection_read(struct api_socket *c, size_t *moved)
         *moved += (size_t)got;
         connection_adapt(c, got == size);
         /* Less than asked for: drained, unless the kernel stopped at a mark, or at descriptors that
-           somebody passed (they are dropped, MSG_CTRUNC). Behind an end that was reported already
-           nothing can come. */
-        if (got == size || c->urgent || (m.msg_flags & MSG_CTRUNC))
+           somebody passed. Behind an end that was reported already nothing can come. */
+        if (got == size || c->urgent || more)
             return STEP_MORE;
         return c->end_seen ? connection_end_reading(c) : STEP_DONE;
     }
@@ -189,6 +190,14 @@ static void connection_measure(struct api_socket *c)
     int unread = 0;
     if (ioctl(c->watch.fd, SIOCOUTQ, &unread) == 0 && (uint32_t)unread < c->held)
         c->held = (uint32_t)unread;
+}
+
+void api_connection_refresh(struct api_socket *c)
+{
+    if (c->held == 0)
+        return;
+    connection_measure(c);
+    stack_recv_held(api_stack(c), c->socket, c->held, api_now(c));
 }
 
 /* The application takes no more bytes. Returns the errno's meaning: go on later, or not at all. */
@@ -265,8 +274,7 @@ static bool connection_deliver(struct api_socket *c)
 /* The application has read some of what lies in the pair. */
 static bool connection_drained(struct api_socket *c)
 {
-    connection_measure(c);
-    stack_recv_held(api_stack(c), c->socket, c->held, api_now(c));
+    api_connection_refresh(c);
     c->blocked = false;
     return connection_deliver(c);
 }

@@ -111,7 +111,7 @@ static void listener_take(struct api_socket *s, int handle)
     struct api_socket *c = NULL;
     struct ts_accepted message = listener_message(s, handle);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
-        c = api_socket_create(s->server, API_CONNECTED, ends, handle, NULL);
+        c = api_socket_create(s->server, API_CONNECTED, ends, handle, s->user);
         if (!c) {
             close(ends[0]);
             close(ends[1]);

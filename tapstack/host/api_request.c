@@ -30,7 +30,7 @@ static struct api_socket *call_make_socket(struct api_call *call, int type, enum
     struct api_server *server = call->client->server;
     int ends[2];
     *error = ENOBUFS;
-    if (call->client->sockets >= server->daemon->config.client_sockets_max) {
+    if (call->client->user->sockets >= server->daemon->config.client_sockets_max) {
         server->refused_requests++;
         return NULL;
     }
@@ -38,12 +38,15 @@ static struct api_socket *call_make_socket(struct api_call *call, int type, enum
         *error = errno;
         return NULL;
     }
-    struct api_socket *s = api_socket_create(server, kind, ends, handle, call->client);
+    struct api_socket *s = api_socket_create(server, kind, ends, handle, call->client->user);
     if (!s) {
         close(ends[0]);
         close(ends[1]);
         return NULL;
     }
+    s->owner_pid = call->client->pid;
+    s->charged = true;
+    s->user->sockets++;
     call->reply_fd = ends[1];
     *error = 0;
     return s;

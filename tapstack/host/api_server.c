@@ -1,49 +1,37 @@
 /* The API server: the socket DIR/api, its clients, and the reading and answering of requests.
 
    No client is trusted and none can hold the daemon up: a request has one size, every descriptor
-   that came with it is closed after it, answers are sent without waiting. A client whose request is
-   malformed, or who does not read its answers, is disconnected; its sockets live on as long as
-   somebody holds their descriptors. */
+   that came with it is closed after it (passed.c), answers are sent without waiting. A client whose
+   request is malformed, or who does not read its answers, is disconnected; its sockets live on as
+   long as somebody holds their descriptors. */
 #define _GNU_SOURCE
 #include "api_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "passed.h"
 
-enum {
-    REQUESTS_A_TURN = 16,
-    CLIENTS_A_TURN = 16,
-    DESCRIPTORS_MAX = 4, /* looked for with a request; the kernel closes what is above */
-};
+enum { REQUESTS_A_TURN = 16 };
 
 /* ---- Clients ---- */
-
-void api_client_release(struct api_client *client)
-{
-    if (client->watch.fd < 0 && client->sockets == 0)
-        free(client);
-}
 
 static void client_disconnect(struct api_client *client)
 {
     struct api_server *server = client->server;
-    loop_remove(&server->daemon->loop, &client->watch);
-    close(client->watch.fd);
-    client->watch.fd = -1;
+    loop_forget(&server->daemon->loop, &client->watch);
+    passed_close_socket(client->watch.fd);
     *(client->previous ? &client->previous->next : &server->clients) = client->next;
     if (client->next)
         client->next->previous = client->previous;
     server->client_count--;
-    api_client_release(client);
+    client->user->clients--;
+    api_user_release(server, client->user);
+    free(client);
 }
 
 static void client_refuse(struct api_client *client, const char *why)
@@ -75,49 +63,12 @@ static bool client_answer(struct api_client *client, struct ts_reply *reply, int
 
 /* ---- Requests ---- */
 
-/* A descriptor may be the last of a foreign socket whose close would linger: not here. */
-static void descriptor_close(int fd)
-{
-    static const struct linger none;
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    close(fd);
-}
-
-/* The descriptor that came with a request, or -1; all others are closed. */
-static int message_descriptor(struct msghdr *m)
-{
-    int first = -1;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (first < 0)
-                first = fd;
-            else
-                descriptor_close(fd);
-        }
-    }
-    return first;
-}
-
-/* Bytes of the request, 0 at the end, -1 with errno. A longer message is told by its whole size. */
+/* Bytes of the request, 0 at the end, -1 with errno. A longer message is told by its whole size.
+ *fd: the descriptor that came with it, or -1. */
 static ssize_t client_receive(struct api_client *client, struct ts_request *request, int *fd)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
-    } control;
     struct iovec iov = {request, sizeof *request};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &control,
-                       .msg_controllen = sizeof control.bytes};
-    ssize_t got = recvmsg(client->watch.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
-    *fd = got >= 0 ? message_descriptor(&m) : -1;
-    return got;
+    return passed_receive(client->watch.fd, &iov, 1, MSG_TRUNC, fd, NULL);
 }
 
 /* What is wrong with the form of a request, or NULL. */
@@ -165,109 +116,60 @@ static void client_ready(struct loop_watch *watch, uint32_t events)
             return;
         if (got <= 0) {
             if (fd >= 0)
-                descriptor_close(fd);
+                passed_close(fd);
             client_disconnect(client);
             return;
         }
         bool alive = client_serve(client, &request, (size_t)got, fd);
         if (fd >= 0)
-            descriptor_close(fd);
+            passed_close(fd);
         if (!alive)
             return;
     }
 }
 
-static void client_create(struct api_server *server, int fd)
+/* Returns NULL without memory. */
+static struct api_client *client_create(struct api_server *server, const struct visitor *visitor,
+                                        struct api_user *user)
 {
     struct api_client *client = calloc(1, sizeof *client);
-    struct ucred peer = {0};
-    socklen_t length = sizeof peer;
-    if (client && server->client_count < API_CLIENTS_MAX) {
-        client->watch = (struct loop_watch){fd, EPOLLIN, client_ready};
-        client->server = server;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
-            client->pid = peer.pid;
-        if (loop_add(&server->daemon->loop, &client->watch) == 0) {
-            client->next = server->clients;
-            if (client->next)
-                client->next->previous = client;
-            server->clients = client;
-            server->client_count++;
+    if (!client)
+        return NULL;
+    client->watch = (struct loop_watch){visitor->fd, EPOLLIN, client_ready};
+    client->server = server;
+    client->pid = visitor->pid;
+    client->user = user;
+    if (loop_add(&server->daemon->loop, &client->watch) < 0) {
+        free(client);
+        return NULL;
+    }
+    client->next = server->clients;
+    if (client->next)
+        client->next->previous = client;
+    server->clients = client;
+    server->client_count++;
+    user->clients++;
+    return client;
+}
+
+static void server_enter(struct door *door, const struct visitor *visitor, bool room)
+{
+    struct api_server *server = (struct api_server *)(void *)door; /* door is its first member */
+    struct api_user *user = room ? api_user_get(server, visitor->uid) : NULL;
+    if (user) {
+        struct door_share share = {API_CLIENTS_MAX, server->client_count, user->clients};
+        bool place = door_has_place(&share, visitor->uid);
+        if (place && client_create(server, visitor, user))
             return;
-        }
+        log_warning("api: client of uid %u refused: %s", (unsigned)visitor->uid,
+                    place ? "no memory" : "too many clients");
+        api_user_release(server, user);
     }
     server->refused_requests++;
-    log_warning("api: client refused: %s", client ? "too many clients" : "no memory");
-    free(client);
-    close(fd);
-}
-
-/* Out of descriptors: the waiting client is turned away with the one kept for this. */
-static void server_turn_away(struct api_server *server)
-{
-    close(server->spare_fd);
-    int fd = accept4(server->watch.fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
-        close(fd);
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    server->refused_requests++;
-    log_warning("api: client refused: no descriptor left");
-}
-
-static void server_accept(struct loop_watch *watch, uint32_t events)
-{
-    struct api_server *server =
-        (struct api_server *)(void *)((char *)watch - offsetof(struct api_server, watch));
-    (void)events;
-    for (int i = 0; i < CLIENTS_A_TURN; i++) {
-        int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            client_create(server, fd);
-            continue;
-        }
-        if ((errno == EMFILE || errno == ENFILE) && server->spare_fd >= 0)
-            server_turn_away(server);
-        return;
-    }
+    passed_close_socket(visitor->fd);
 }
 
 /* ---- The server ---- */
-
-/* Removes the socket of a daemon that is gone. Returns false when one is answering. */
-static bool server_path_is_free(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    int result = connect(fd, (const struct sockaddr *)address, sizeof *address);
-    int error = errno;
-    close(fd);
-    if (result == 0) {
-        errno = EADDRINUSE;
-        return false;
-    }
-    return error == ENOENT || unlink(address->sun_path) == 0;
-}
-
-static int server_listen(struct api_server *server)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, server->path, strlen(server->path) + 1);
-    if (!server_path_is_free(&address))
-        return -1;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    server->watch = (struct loop_watch){fd, EPOLLIN, server_accept};
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        chmod(server->path, 0666) == 0 && listen(fd, SOMAXCONN) == 0 &&
-        loop_add(&server->daemon->loop, &server->watch) == 0)
-        return 0;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
 
 struct api_server *api_server_create(struct daemon *daemon, const char *dir)
 {
@@ -277,12 +179,10 @@ struct api_server *api_server_create(struct daemon *daemon, const char *dir)
         return NULL;
     }
     server->daemon = daemon;
-    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int length = snprintf(server->path, sizeof server->path, "%s/%s", dir, TS_API_SOCKET);
-    errno = ENAMETOOLONG;
-    if (length >= (int)sizeof server->path || server_listen(server) < 0) {
-        log_error("api: %s/%s: %s", dir, TS_API_SOCKET, strerror(errno));
-        close(server->spare_fd);
+    int error =
+        door_open(&server->door, &daemon->loop, dir, TS_API_SOCKET, SOCK_SEQPACKET, server_enter);
+    if (error) {
+        log_error("api: %s/%s: %s", dir, TS_API_SOCKET, strerror(-error));
         free(server);
         return NULL;
     }
@@ -336,11 +236,7 @@ void api_server_destroy(struct api_server *server)
     api_socket_each(server, socket_abort);
     while (server->clients)
         client_disconnect(server->clients);
-    loop_remove(&server->daemon->loop, &server->watch);
-    close(server->watch.fd);
-    unlink(server->path);
-    if (server->spare_fd >= 0)
-        close(server->spare_fd);
+    door_close(&server->door);
     free(server->by_cookie.buckets);
     free(server->by_handle.buckets);
     free(server);
@@ -358,4 +254,19 @@ int api_server_owner(const struct api_server *server, int socket)
 {
     const struct api_socket *s = api_socket_of_handle(server, socket);
     return s ? s->owner_pid : 0;
+}
+
+static void socket_refresh(struct api_socket *s)
+{
+    if (s->kind == API_CONNECTED)
+        api_connection_refresh(s);
+}
+
+void api_server_refresh(struct api_server *server, int socket)
+{
+    struct api_socket *s = socket ? api_socket_of_handle(server, socket) : NULL;
+    if (s)
+        socket_refresh(s);
+    else if (socket == 0)
+        api_socket_each(server, socket_refresh);
 }

@@ -1,6 +1,7 @@
 /* Private to the API server's files (api_*.c): its objects, and who calls whom.
 
    api_server.c      the socket DIR/api, clients, the reading and answering of requests
+   api_user.c        what a user has taken, and how its connections ended
    api_request.c     one function an operation
    api_option.c      socket options and TCP_INFO
    api_socket.c      every socket that an application may hold, found by cookie or by stack handle
@@ -16,11 +17,12 @@
 #include "../api/message.h"
 #include "../core/stack.h"
 #include "daemon.h"
+#include "door.h"
 #include "loop.h"
 
 enum {
     API_CLIENTS_MAX = 1024,
-    API_ENDED_MAX = 4096, /* ends of connections remembered */
+    API_ENDED_MAX = 16384, /* ends of a user's connections remembered */
 };
 
 /* A place in a table: a part of the object that is found by it. */
@@ -36,13 +38,28 @@ struct api_table {
     uint32_t count;
 };
 
-/* One process that makes requests. Outlives its connection while sockets are charged to it. */
+struct api_ended {
+    uint64_t cookie;
+    int error; /* an errno */
+};
+
+/* All processes of one user ID. There as long as it has a client or a socket. */
+struct api_user {
+    struct api_user *next;
+    uid_t uid;
+    uint32_t references; /* of clients and sockets */
+    uint32_t clients;
+    uint32_t sockets;        /* that it asked for; accepted ones are not charged */
+    struct api_ended *ended; /* API_ENDED_MAX of them, or NULL: none yet */
+};
+
+/* One process that makes requests. */
 struct api_client {
-    struct loop_watch watch; /* fd -1: disconnected */
+    struct loop_watch watch;
     struct api_server *server;
+    struct api_user *user;
     struct api_client *next, *previous;
     int pid;
-    uint32_t sockets; /* charged to it */
     bool greeted;
 };
 
@@ -65,12 +82,13 @@ struct api_waiting {
 struct api_socket {
     struct loop_watch watch;
     struct api_server *server;
-    struct api_client *client; /* charged with it, or NULL */
+    struct api_user *user;
     struct api_node by_cookie; /* of the application's end */
     struct api_node by_handle;
     int socket; /* the stack's handle; 0: none */
     int owner_pid;
-    uint8_t kind; /* enum api_kind */
+    uint8_t kind;     /* enum api_kind */
+    bool charged : 1; /* counted in user->sockets */
     bool bound : 1;
     bool narrow : 1;   /* the application's end still has the small send buffer of an opening */
     bool paused : 1;   /* the stack takes no more bytes: nothing is read from the application */
@@ -91,16 +109,10 @@ struct api_socket {
     };
 };
 
-struct api_ended {
-    uint64_t cookie;
-    int error; /* an errno */
-};
-
 struct api_server {
+    struct door door; /* first: the door's hook gets the server from it */
     struct daemon *daemon;
-    struct loop_watch watch; /* of the listening socket */
-    char path[108];
-    int spare_fd; /* given up to turn a client away when no descriptor is left */
+    struct api_user *users;
     struct api_client *clients;
     uint32_t client_count;
     struct api_table by_cookie;
@@ -108,8 +120,6 @@ struct api_server {
     uint32_t kinds[API_KIND_COUNT]; /* sockets of each kind */
     uint64_t refused_requests;
     bool stopping;
-    uint32_t ended_count; /* ever remembered; the next goes to this number modulo API_ENDED_MAX */
-    struct api_ended ended[API_ENDED_MAX];
 };
 
 static inline struct stack *api_stack(const struct api_socket *s)
@@ -124,10 +134,10 @@ static inline uint64_t api_now(const struct api_socket *s)
 /* ---- api_socket.c ---- */
 
 /* A new object for ends[0] with the stack's socket `handle` (0: none yet), found by the cookie of
-   ends[1]. Takes ends[0] over, not ends[1]. client: charged with it, may be NULL. Returns NULL on
-   failure: both ends are still the caller's. */
+   ends[1]. Takes ends[0] over, not ends[1]. Returns NULL on failure: both ends are still the
+   caller's. */
 struct api_socket *api_socket_create(struct api_server *server, enum api_kind kind,
-                                     const int ends[2], int handle, struct api_client *client);
+                                     const int ends[2], int handle, struct api_user *user);
 /* Closes our end and forgets the object; the stack's socket is the caller's business. */
 void api_socket_destroy(struct api_socket *s);
 void api_socket_become(struct api_socket *s, enum api_kind kind);
@@ -141,18 +151,20 @@ void api_socket_each(struct api_server *server, void (*visit)(struct api_socket 
 /* The kernel's number of a socket; 0 when fd is none. */
 uint64_t api_cookie(int fd);
 
-/* How connections ended, for later questions; the oldest is forgotten first. */
-void api_ended_remember(struct api_server *server, uint64_t cookie, int error);
-int api_ended_find(const struct api_server *server, uint64_t cookie);
-/* Forgets it: SO_ERROR clears what it tells. */
-void api_ended_clear(struct api_server *server, uint64_t cookie);
-
 /* The errno that says the same as an enum stack_error. */
 int api_errno(int stack_error);
 
-/* ---- api_server.c ---- */
+/* ---- api_user.c ---- */
 
-void api_client_release(struct api_client *client);
+/* The user, made when it is new; to be released. NULL without memory. */
+struct api_user *api_user_get(struct api_server *server, uid_t uid);
+void api_user_release(struct api_server *server, struct api_user *user);
+
+/* How connections ended, for later questions. */
+void api_ended_remember(struct api_user *user, uint64_t cookie, int error);
+int api_ended_find(const struct api_server *server, uint64_t cookie);
+/* Forgets it: SO_ERROR clears what it tells. */
+void api_ended_clear(struct api_server *server, uint64_t cookie);
 
 /* ---- api_request.c ---- */
 
@@ -196,6 +208,8 @@ uint32_t api_connection_fill(int application_end);
 void api_connection_widen(struct api_socket *c, int application_end);
 /* A connection begins: moves what is there already. May destroy it. */
 void api_connection_start(struct api_socket *c);
+/* Tells the stack how much of what it gave out the application has still not read. */
+void api_connection_refresh(struct api_socket *c);
 /* Readiness in the stack (enum stack_ready_bits). May destroy it. */
 void api_connection_serve(struct api_socket *c, uint32_t what);
 /* Orderly end by us: what the application has written goes out, then a FIN. May destroy it. */

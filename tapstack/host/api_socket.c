@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "passed.h"
+
 #define SOCKET_OF(node, member)                                                                    \
     ((struct api_socket *)(void *)((char *)(node)-offsetof(struct api_socket, member)))
 
@@ -93,7 +95,7 @@ static void socket_take_handle(struct api_socket *s)
 }
 
 struct api_socket *api_socket_create(struct api_server *server, enum api_kind kind,
-                                     const int ends[2], int handle, struct api_client *client)
+                                     const int ends[2], int handle, struct api_user *user)
 {
     if (!table_prepare(&server->by_cookie) || !table_prepare(&server->by_handle))
         return NULL;
@@ -113,26 +115,31 @@ struct api_socket *api_socket_create(struct api_server *server, enum api_kind ki
     server->kinds[kind]++;
     table_add(&server->by_cookie, &s->by_cookie, api_cookie(ends[1]));
     socket_give_handle(s, handle);
-    s->client = client;
-    if (client) {
-        client->sockets++;
-        s->owner_pid = client->pid;
-    }
+    s->user = user;
+    user->references++;
     return s;
+}
+
+/* May bytes of the application lie unread in our end? */
+static bool socket_may_hold(const struct api_socket *s)
+{
+    return (s->kind == API_CONNECTING || s->kind == API_CONNECTED) && !s->read_ended;
 }
 
 void api_socket_destroy(struct api_socket *s)
 {
     struct api_server *server = s->server;
-    loop_remove(&server->daemon->loop, &s->watch);
-    close(s->watch.fd);
+    loop_forget(&server->daemon->loop, &s->watch);
+    if (socket_may_hold(s))
+        passed_close_socket(s->watch.fd);
+    else
+        close(s->watch.fd);
     socket_take_handle(s);
     table_remove(&server->by_cookie, &s->by_cookie);
     server->kinds[s->kind]--;
-    if (s->client) {
-        s->client->sockets--;
-        api_client_release(s->client);
-    }
+    if (s->charged)
+        s->user->sockets--;
+    api_user_release(server, s->user);
     free(s);
 }
 
@@ -172,33 +179,6 @@ void api_socket_each(struct api_server *server, void (*visit)(struct api_socket 
             visit(SOCKET_OF(node, by_cookie));
         }
     }
-}
-
-void api_ended_remember(struct api_server *server, uint64_t cookie, int error)
-{
-    server->ended[server->ended_count++ % API_ENDED_MAX] = (struct api_ended){cookie, error};
-}
-
-static const struct api_ended *ended_entry(const struct api_server *server, uint64_t cookie)
-{
-    for (uint32_t i = 0; i < API_ENDED_MAX; i++) {
-        if (server->ended[i].cookie == cookie)
-            return &server->ended[i];
-    }
-    return NULL;
-}
-
-int api_ended_find(const struct api_server *server, uint64_t cookie)
-{
-    const struct api_ended *ended = ended_entry(server, cookie);
-    return ended ? ended->error : 0;
-}
-
-void api_ended_clear(struct api_server *server, uint64_t cookie)
-{
-    const struct api_ended *ended = ended_entry(server, cookie);
-    if (ended)
-        server->ended[ended - server->ended].error = 0;
 }
 
 int api_errno(int stack_error)

@@ -22,7 +22,7 @@ struct config {
     bool cable_present; /* a cable section was given */
     struct cable_settings cable;
     uint64_t cable_seed;
-    uint32_t client_sockets_max; /* quota of one API client */
+    uint32_t client_sockets_max; /* quota of one user of the API */
     uint32_t control_uid;        /* who may write besides root */
     uint32_t event_capacity;
     uint32_t shutdown_us; /* time for an orderly end */

@@ -11,42 +11,36 @@
    is counted as lost. Any request of the client ends its stream.
 
    Left out on purpose: requests of one client are served one after the other, never at once. */
-#define _GNU_SOURCE /* accept4, struct ucred */
 #include "control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../api/message.h"
+#include "door.h"
 #include "log.h"
+#include "passed.h"
 
 enum {
     CLIENTS_MAX = 64,
-    ACCEPTS_PER_TURN = 8,
     STEPS_PER_TURN = 4,
     OUTPUT_MARK = 64 * 1024, /* bytes waiting from which on no step is called */
     STREAM_PERIOD_US = 50000,
-    DESCRIPTORS_MAX = 4, /* taken from one message; all but the last are closed */
 };
 
 struct control_server {
-    struct loop_watch listen; /* first: the loop's hooks get the server from it */
+    struct door door; /* first: the door's hook gets the server from it */
     struct loop_watch timer;
     struct daemon *daemon;
     struct control_client *clients;
     unsigned client_count;
     bool ticking;
-    int spare_fd; /* given up for a moment to refuse a client when descriptors run out */
-    char path[sizeof((struct sockaddr_un *)0)->sun_path];
 };
 
 /* ---- Output ---- */
@@ -73,7 +67,7 @@ void control_put(struct control_client *client, json_t *part)
     char *line = part ? json_dumps(part, JSON_COMPACT) : NULL;
     json_decref(part);
     if (!line) {
-        log_warning("control: no memory for an answer; its client is cut off");
+        log_warning("control: an answer cannot be written; its client is cut off");
         client->gone = true;
         return;
     }
@@ -91,8 +85,33 @@ enum control_progress control_end(struct control_client *client, json_t *part)
     return CONTROL_DONE;
 }
 
-static void error_put(struct control_client *client, const struct control_error *error)
+/* Bytes of the UTF-8 character that begins here, 0 when a part of it is missing. */
+static size_t character_size(const char *at)
 {
+    unsigned char lead = (unsigned char)*at;
+    size_t size = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    for (size_t i = 1; i < size; i++)
+        if (((unsigned char)at[i] & 0xc0) != 0x80)
+            return 0;
+    return size;
+}
+
+/* Takes out what is left of characters that were cut when a message quoted a part of the request:
+   JSON is whole UTF-8. */
+static void text_mend(char *text)
+{
+    char *to = text;
+    for (size_t size; *text; text += size > 0 ? size : 1) {
+        size = character_size(text);
+        memmove(to, text, size);
+        to += size;
+    }
+    *to = '\0';
+}
+
+static void error_put(struct control_client *client, struct control_error *error)
+{
+    text_mend(error->message);
     json_t *object = json_pack("{s:s, s:s}", "code", error->code, "message", error->message);
     if (error->column > 0)
         json_object_set_new(object, "column", json_integer(error->column));
@@ -248,40 +267,30 @@ static bool line_take(struct control_client *client)
 /* ---- Input ---- */
 
 /* Keeps the last descriptor that came along: a capture will want it. */
-static void descriptors_take(struct control_client *client, struct msghdr *message)
+static void descriptor_keep(struct control_client *client, int fd)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            if (client->descriptor >= 0)
-                close(client->descriptor);
-            memcpy(&client->descriptor, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-        }
-    }
+    if (fd < 0)
+        return;
+    if (client->descriptor >= 0)
+        passed_close(client->descriptor);
+    client->descriptor = fd;
 }
 
 static void input_read(struct control_client *client)
 {
-    char control[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
     struct iovec room = {client->input + client->input_used,
                          sizeof client->input - client->input_used};
-    struct msghdr message = {.msg_iov = &room,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof control};
+    int fd;
     if (room.iov_len == 0 || client->ended)
         return;
-    ssize_t got = recvmsg(client->watch.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got > 0) {
-        descriptors_take(client, &message);
+    ssize_t got = passed_receive(client->watch.fd, &room, 1, 0, &fd, NULL);
+    descriptor_keep(client, fd);
+    if (got > 0)
         client->input_used += (size_t)got;
-    } else if (got == 0) {
+    else if (got == 0)
         client->ended = true;
-    } else if (errno != EAGAIN && errno != EINTR) {
+    else if (errno != EAGAIN && errno != EINTR)
         client->ended = client->gone = true;
-    }
 }
 
 /* ---- Clients ---- */
@@ -295,10 +304,10 @@ static void client_close(struct control_client *client)
     *link = client->next;
     server->client_count--;
     command_finish(client);
-    loop_remove(&server->daemon->loop, &client->watch);
-    close(client->watch.fd);
+    loop_forget(&server->daemon->loop, &client->watch);
+    passed_close_socket(client->watch.fd);
     if (client->descriptor >= 0)
-        close(client->descriptor);
+        passed_close(client->descriptor);
     free(client->output);
     free(client);
 }
@@ -370,20 +379,18 @@ static void client_greet(struct control_client *client)
                                   TAPSTACK_VERSION, "protocol", CONTROL_PROTOCOL));
 }
 
-static struct control_client *client_open(struct control_server *server, int fd)
+/* Returns NULL without memory. */
+static struct control_client *client_open(struct control_server *server,
+                                          const struct visitor *visitor)
 {
     struct control_client *client = calloc(1, sizeof *client);
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-        free(client);
+    if (!client)
         return NULL;
-    }
-    client->watch = (struct loop_watch){fd, EPOLLIN, client_ready};
+    client->watch = (struct loop_watch){visitor->fd, EPOLLIN, client_ready};
     client->server = server;
     client->daemon = server->daemon;
-    client->uid = peer.uid;
-    client->pid = peer.pid;
+    client->uid = visitor->uid;
+    client->pid = visitor->pid;
     client->descriptor = -1;
     if (loop_add(&server->daemon->loop, &client->watch) != 0) {
         free(client);
@@ -397,45 +404,33 @@ static struct control_client *client_open(struct control_server *server, int fd)
 
 /* ---- The server ---- */
 
-static void client_refuse(int fd)
+static void visitor_refuse(const struct visitor *visitor)
 {
     static const char busy[] =
         "{\"error\":{\"code\":\"busy\",\"message\":\"no room for another console\"}}\n";
-    (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    close(fd);
+    (void)!send(visitor->fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    passed_close_socket(visitor->fd);
 }
 
-/* Out of descriptors: the one kept in reserve lets the waiting client be told. */
-static void accept_refuse(struct control_server *server)
+static bool server_has_place(const struct control_server *server, uid_t uid)
 {
-    close(server->spare_fd);
-    int fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
-        client_refuse(fd);
-    server->spare_fd = fcntl(server->listen.fd, F_DUPFD_CLOEXEC, 0);
-    log_warning("control: out of descriptors, a console was refused");
+    struct door_share share = {.places = CLIENTS_MAX, .taken = server->client_count};
+    for (const struct control_client *c = server->clients; c; c = c->next)
+        share.taken_by_user += c->uid == uid;
+    return door_has_place(&share, uid);
 }
 
-static void server_ready(struct loop_watch *watch, uint32_t events)
+static void server_enter(struct door *door, const struct visitor *visitor, bool room)
 {
-    struct control_server *server = (struct control_server *)watch;
-    (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                accept_refuse(server);
-            return;
-        }
-        struct control_client *client =
-            server->client_count < CLIENTS_MAX ? client_open(server, fd) : NULL;
-        if (!client) {
-            client_refuse(fd);
-            continue;
-        }
-        client_greet(client);
-        client_serve(client);
+    struct control_server *server = (struct control_server *)door;
+    struct control_client *client =
+        room && server_has_place(server, visitor->uid) ? client_open(server, visitor) : NULL;
+    if (!client) {
+        visitor_refuse(visitor);
+        return;
     }
+    client_greet(client);
+    client_serve(client);
 }
 
 static void server_tick(struct loop_watch *watch, uint32_t events)
@@ -457,53 +452,17 @@ static void server_tick(struct loop_watch *watch, uint32_t events)
     timer_set(server, streams);
 }
 
-/* A file left behind by a daemon that died is taken away; one that answers is not. */
-static int path_clear(const struct sockaddr_un *address)
-{
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (probe < 0)
-        return -errno;
-    int result = connect(probe, (const struct sockaddr *)address, sizeof *address);
-    int error = result == 0 ? EADDRINUSE : errno;
-    close(probe);
-    if (error != ECONNREFUSED)
-        return error == ENOENT ? 0 : -error;
-    return unlink(address->sun_path) == 0 ? 0 : -errno;
-}
-
-static int socket_listen(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int error = path_clear(&address);
-    if (error)
-        return error;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    /* Everybody may look, as with ss; who may change is asked of the kernel, request by request. */
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, 0666) != 0 ||
-        listen(fd, CLIENTS_MAX) != 0) {
-        error = -errno;
-        close(fd);
-        return error;
-    }
-    return fd;
-}
-
-static int server_open(struct control_server *server)
+static int server_open(struct control_server *server, const char *dir)
 {
     struct loop *loop = &server->daemon->loop;
-    server->listen = (struct loop_watch){socket_listen(server->path), EPOLLIN, server_ready};
-    if (server->listen.fd < 0)
-        return server->listen.fd;
-    server->spare_fd = fcntl(server->listen.fd, F_DUPFD_CLOEXEC, 0);
     server->timer = (struct loop_watch){timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
                                         EPOLLIN, server_tick};
-    if (server->spare_fd < 0 || server->timer.fd < 0)
+    if (server->timer.fd < 0)
         return -errno;
-    int error = loop_add(loop, &server->listen);
-    return error ? error : loop_add(loop, &server->timer);
+    int error = loop_add(loop, &server->timer);
+    return error
+               ? error
+               : door_open(&server->door, loop, dir, TS_CONTROL_SOCKET, SOCK_STREAM, server_enter);
 }
 
 struct control_server *control_server_create(struct daemon *daemon, const char *dir)
@@ -512,13 +471,9 @@ struct control_server *control_server_create(struct daemon *daemon, const char *
     if (!server)
         return NULL;
     server->daemon = daemon;
-    server->listen.fd = server->timer.fd = server->spare_fd = -1;
-    int length = snprintf(server->path, sizeof server->path, "%s/%s", dir, TS_CONTROL_SOCKET);
-    int error = length < (int)sizeof server->path ? server_open(server) : -ENAMETOOLONG;
+    int error = server_open(server, dir);
     if (error < 0) {
-        log_error("control: %s: %s", server->path, strerror(-error));
-        if (server->listen.fd < 0)
-            server->path[0] = '\0'; /* not ours to remove */
+        log_error("control: %s/%s: %s", dir, TS_CONTROL_SOCKET, strerror(-error));
         control_server_destroy(server);
         return NULL;
     }
@@ -531,16 +486,10 @@ void control_server_destroy(struct control_server *server)
         return;
     while (server->clients)
         client_close(server->clients);
-    struct loop_watch *watches[] = {&server->listen, &server->timer};
-    for (unsigned i = 0; i < 2; i++) {
-        if (watches[i]->fd < 0)
-            continue;
-        loop_remove(&server->daemon->loop, watches[i]);
-        close(watches[i]->fd);
+    door_close(&server->door);
+    if (server->timer.fd >= 0) {
+        loop_remove(&server->daemon->loop, &server->timer);
+        close(server->timer.fd);
     }
-    if (server->spare_fd >= 0)
-        close(server->spare_fd);
-    if (server->path[0])
-        unlink(server->path);
     free(server);
 }

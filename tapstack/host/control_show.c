@@ -173,6 +173,8 @@ enum control_progress control_show_connections(struct control_client *client)
     struct filter filter;
     if (filter_read(client, &filter) != 0)
         return CONTROL_DONE;
+    if (client->steps == 0 && client->daemon->api)
+        api_server_refresh(client->daemon->api, 0);
     return sockets_step(client, "connections", &filter, summary_json);
 }
 
@@ -309,12 +311,23 @@ static void fields_write(json_t *object, const struct stack_info *info)
     }
 }
 
+/* Returns 0, or an error when there is no such connection. */
+static int connection_look(const struct daemon *daemon, uint64_t id, struct stack_info *info)
+{
+    uint64_t now = daemon->loop.now_us;
+    int error = id > UINT32_MAX ? STACK_BAD_HANDLE
+                                : stack_info_by_id(daemon->stack, (uint32_t)id, info, now);
+    if (error || !daemon->api || info->summary.socket == 0)
+        return error;
+    api_server_refresh(daemon->api, info->summary.socket);
+    return stack_info_by_id(daemon->stack, (uint32_t)id, info, now);
+}
+
 enum control_progress control_show_connection(struct control_client *client)
 {
     struct stack_info info;
     uint64_t id = control_number(client, "id", 0);
-    if (id > UINT32_MAX || stack_info_by_id(client->daemon->stack, (uint32_t)id, &info,
-                                            client->daemon->loop.now_us) != 0)
+    if (connection_look(client->daemon, id, &info) != 0)
         return control_fail(client, "not-found", "no connection %llu", (unsigned long long)id);
     json_t *json = summary_json(client, &info.summary);
     fields_write(json, &info);

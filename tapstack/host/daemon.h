@@ -41,6 +41,9 @@ struct api_usage {
 };
 void api_server_usage(const struct api_server *server, struct api_usage *usage);
 int api_server_owner(const struct api_server *server, int socket);
+/* Before bytes held by applications are shown: what they have read meanwhile is asked of the kernel
+   and told to the stack. socket: of one stack socket, or 0: of all. */
+void api_server_refresh(struct api_server *server, int socket);
 
 /* host/control_server.c: the console's side. */
 struct control_server *control_server_create(struct daemon *daemon, const char *dir);

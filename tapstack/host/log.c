@@ -72,6 +72,38 @@ void log_write(int level, const char *format, ...)
     log_write_line(line, length);
 }
 
+/* Counts a message. Returns whether it is written; unwritten: those before it that were not. */
+static bool log_site_passes(struct log_site *site, unsigned *unwritten)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    *unwritten = 0;
+    if (now.tv_sec != site->second) {
+        *unwritten = site->count > LOG_SITE_MOST ? site->count - LOG_SITE_MOST : 0;
+        *site = (struct log_site){now.tv_sec, 0};
+    }
+    return ++site->count <= LOG_SITE_MOST;
+}
+
+void log_write_limited(struct log_site *site, int level, const char *format, ...)
+{
+    char text[LOG_LINE_MAX];
+    unsigned unwritten;
+    va_list arguments;
+
+    if (level > log_threshold || !log_site_passes(site, &unwritten))
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (unwritten > 0)
+        log_write(level, "%s (%u more before it)", text, unwritten);
+    else if (site->count == LOG_SITE_MOST)
+        log_write(level, "%s (more of these in this second are only counted)", text);
+    else
+        log_write(level, "%s", text);
+}
+
 void die(const char *format, ...)
 {
     char line[LOG_LINE_MAX];

@@ -56,12 +56,17 @@ int loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
     return loop_control(loop, EPOLL_CTL_MOD, watch);
 }
 
-void loop_remove(struct loop *loop, struct loop_watch *watch)
+void loop_forget(struct loop *loop, const struct loop_watch *watch)
 {
-    loop_control(loop, EPOLL_CTL_DEL, watch);
     for (int i = 0; i < loop->ready_count; i++)
         if (loop->ready[i].data.ptr == watch)
             loop->ready[i].data.ptr = NULL;
+}
+
+void loop_remove(struct loop *loop, struct loop_watch *watch)
+{
+    loop_control(loop, EPOLL_CTL_DEL, watch);
+    loop_forget(loop, watch);
 }
 
 static int loop_wait_coarse(struct loop *loop, struct epoll_event *events, uint64_t wait_us)

@@ -39,6 +39,10 @@ int loop_change(struct loop *loop, struct loop_watch *watch, uint32_t events);
    close the descriptor; call it before closing. */
 void loop_remove(struct loop *loop, struct loop_watch *watch);
 
+/* The same without a system call, where closing the descriptor follows at once and is the end of
+   it: nobody else has a duplicate, with which the kernel would go on reporting. */
+void loop_forget(struct loop *loop, const struct loop_watch *watch);
+
 /* Turns until loop->stop. */
 void loop_run(struct loop *loop);
 
