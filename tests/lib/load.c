@@ -245,6 +245,7 @@ static void load_serial(struct load *load)
 
     for (int i = 0; i < load->count && load->failed < 100; i++) {
         const char *wrong = NULL;
+        char more;
 
         client_open(load, client, 0);
         setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -252,6 +253,9 @@ static void load_serial(struct load *load)
             wrong = client_ask(load, client);
         while (!client->done && !wrong && client->body_left != 0)
             wrong = client_read(client);
+        /* The server closes first, so that TIME-WAIT is its own and our ports stay free. */
+        if (!client->done && !wrong && recv(client->fd, &more, 1, 0) != 0)
+            wrong = "no end behind the answer";
         client_end(load, client, wrong);
         close(client->fd);
     }
