@@ -92,11 +92,11 @@ int ts_getpeername(int fd, struct sockaddr *address, socklen_t *length);
    SOL_SOCKET   SO_ERROR (get, clears), SO_TYPE, SO_ACCEPTCONN (get), SO_REUSEADDR, SO_KEEPALIVE,
                 SO_LINGER, SO_RCVBUF, SO_SNDBUF (the stack's buffers, bytes)
    IPPROTO_IP   IP_TTL, IP_TOS
-   IPPROTO_TCP  TCP_NODELAY, TCP_CORK, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL (s), TCP_KEEPCNT,
-                TCP_USER_TIMEOUT (ms), TCP_SYNCNT, TCP_DEFER_ACCEPT (s), TCP_INFO (get: struct
-   tcp_info of <linux/tcp.h>), TCP_CONGESTION (a name) Set on a listener they hold for the
-   connections accepted from it. Errors: ENOPROTOOPT (unknown), EINVAL (value out of range, or
-   length too small). */
+   IPPROTO_TCP  TCP_NODELAY, TCP_CORK, TCP_QUICKACK, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL (s),
+                TCP_KEEPCNT, TCP_USER_TIMEOUT (ms), TCP_SYNCNT, TCP_DEFER_ACCEPT (s),
+                TCP_INFO (get: struct tcp_info of <linux/tcp.h>), TCP_CONGESTION (a name)
+   Set on a listener they hold for the connections accepted from it.
+   Errors: ENOPROTOOPT (unknown), EINVAL (value out of range, or length too small). */
 int ts_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int ts_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 

@@ -473,6 +473,7 @@ static const struct {
     [STACK_OPTION_TOS] = {0, 255},
     [STACK_OPTION_LINGER_RESET] = {0, 1},
     [STACK_OPTION_DEFER_ACCEPT_US] = {0, 3600000000},
+    [STACK_OPTION_QUICK_ACK] = {0, 1},
     [STACK_OPTION_REUSE_ADDRESS] = {0, 1},
 };
 
@@ -496,6 +497,9 @@ static void option_store(struct tcp_options_set *set, enum stack_option option, 
         break;
     case STACK_OPTION_DEFER_ACCEPT_US:
         set->defer_ms = (uint32_t)(value / 1000);
+        break;
+    case STACK_OPTION_QUICK_ACK:
+        set->no_quick_ack = !value;
         break;
     case STACK_OPTION_KEEPCNT:
         set->keepcnt = (uint8_t)value;
@@ -540,6 +544,8 @@ int stack_set_option(struct stack *stack, int handle, enum stack_option option, 
     if (value < option_bounds[option].least || value > option_bounds[option].most)
         return STACK_INVALID;
     option_store(&socket->options, option, value);
+    if (option == STACK_OPTION_QUICK_ACK)
+        tcp_receive_start_quick_acks(stack, socket);
     if (option == STACK_OPTION_MAXIMUM_SEGMENT && socket->entry.state > TCP_LISTEN)
         tcp_out_update_mss(stack, socket);
     if (option == STACK_OPTION_KEEPALIVE || option == STACK_OPTION_KEEPIDLE_US) {
@@ -578,6 +584,9 @@ int stack_get_option(struct stack *stack, int handle, enum stack_option option, 
         return 0;
     case STACK_OPTION_DEFER_ACCEPT_US:
         *value = set->defer_ms * 1000ULL;
+        return 0;
+    case STACK_OPTION_QUICK_ACK:
+        *value = !set->no_quick_ack;
         return 0;
     case STACK_OPTION_KEEPCNT:
         *value = set->keepcnt;

@@ -232,7 +232,9 @@ enum stack_option {
     STACK_OPTION_LINGER_RESET,    /* 1: stack_close resets */
     STACK_OPTION_DEFER_ACCEPT_US, /* a listener's connections wait for their first byte this long
                                      before stack_accept shows them; 0: not at all */
-    STACK_OPTION_REUSE_ADDRESS,   /* 0 or 1: bind beside connections in TIME-WAIT (always allowed
+    STACK_OPTION_QUICK_ACK, /* 0: ACKs are delayed from the first segment on, to ride on the answer;
+                               1: the next segments are ACKed at once (tcp.quick_ack_segments) */
+    STACK_OPTION_REUSE_ADDRESS, /* 0 or 1: bind beside connections in TIME-WAIT (always allowed
                                      here) */
 };
 /* Errors: STACK_INVALID (out of bounds), STACK_BAD_HANDLE, STACK_NOT_SUPPORTED. */

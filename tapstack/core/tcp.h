@@ -76,6 +76,7 @@ struct tcp_options_set {
     bool cork;
     bool keepalive;
     bool linger_reset;
+    bool no_quick_ack;
 };
 
 struct tcp_range {
@@ -307,6 +308,8 @@ int tcp_receive_data(struct stack *stack, struct tcp_socket *socket, struct tcp_
 void tcp_receive_window_opened(struct stack *stack, struct tcp_socket *socket);
 /* Asks for an ACK now. */
 void tcp_receive_ack_now(struct stack *stack, struct tcp_socket *socket, enum stack_reason reason);
+/* From now on a number of segments is acknowledged at once, unless the application wants none. */
+void tcp_receive_start_quick_acks(const struct stack *stack, struct tcp_socket *socket);
 /* Counts data for which no ACK was sent, and decides: now or delayed (RFC 9293, 3.8.6.3). */
 void tcp_receive_schedule_ack(struct stack *stack, struct tcp_socket *socket,
                               const struct tcp_segment *segment, uint64_t now_us);

@@ -84,6 +84,14 @@ void tcp_receive_ack_now(struct stack *stack, struct tcp_socket *socket, enum st
     tcp_socket_want_output(stack, socket);
 }
 
+void tcp_receive_start_quick_acks(const struct stack *stack, struct tcp_socket *socket)
+{
+    uint64_t segments = stack->settings.tcp_quick_ack_segments;
+    if (socket->options.no_quick_ack)
+        segments = 0;
+    socket->quick_acks = (uint8_t)(segments < UINT8_MAX ? segments : UINT8_MAX);
+}
+
 /* RFC 9293, 3.8.6.3; RFC 5681, 4.2: at least every second full segment, within half a second; the
    first segments of a connection at once, because the peer's window grows with every ACK. */
 void tcp_receive_schedule_ack(struct stack *stack, struct tcp_socket *socket,

@@ -252,8 +252,7 @@ void tcp_socket_prepare(struct stack *stack, struct tcp_socket *socket, uint64_t
     socket->pmtu = socket_path_mtu(stack, &socket->entry);
     socket->peer_mss = TCP_MSS_DEFAULT;
     socket->rto_us = (uint32_t)stack->settings.tcp_rto_initial_us;
-    uint64_t quick = stack->settings.tcp_quick_ack_segments;
-    socket->quick_acks = (uint8_t)(quick > 255 ? 255 : quick);
+    tcp_receive_start_quick_acks(stack, socket);
     socket->last_sent_at = socket->last_received_at = socket->last_ack_at = now_us;
     tcp_out_update_mss(stack, socket);
     tcp_recovery_open(stack, socket);

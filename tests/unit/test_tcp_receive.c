@@ -478,6 +478,21 @@ static void forged_errors_are_ignored(void **state)
     state_is(TCP_SYN_SENT);
 }
 
+/* TCP_QUICKACK off: the ACK waits for an answer to ride on, from the first segment on. */
+static void no_quick_ack_when_the_application_says_so(void **state)
+{
+    (void)state;
+    listen_on(16);
+    stack_set_option(h.stack, h.listener, STACK_OPTION_QUICK_ACK, 0, h.now_us);
+    establish("mss 1000");
+    in("P. 1:101(100) ack 1 win 65535");
+    none();
+    send_bytes(10);
+    out("P. 1:11(10) ack 101");
+    in("P. 101:201(100) ack 11 win 65535");
+    out_after(40 * MS, ". 11:11(0) ack 201");
+}
+
 int main(void)
 {
     enum { RAW = sizeof raw_options / sizeof raw_options[0] };
@@ -490,6 +505,7 @@ int main(void)
                                            harness_setup, harness_teardown, row};
     }
     const struct CMUnitTest tests[] = {
+        harness_test(no_quick_ack_when_the_application_says_so),
         harness_test(any_order_is_joined),
         harness_test(data_beyond_the_window_is_cut),
         harness_test(sack_blocks_newest_first),
