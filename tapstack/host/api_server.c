@@ -236,6 +236,7 @@ void api_server_destroy(struct api_server *server)
     api_socket_each(server, socket_abort);
     while (server->clients)
         client_disconnect(server->clients);
+    api_user_trim(server, 0);
     door_close(&server->door);
     free(server->by_cookie.buckets);
     free(server->by_handle.buckets);

@@ -23,6 +23,7 @@
 enum {
     API_CLIENTS_MAX = 1024,
     API_ENDED_MAX = 16384, /* ends of a user's connections remembered */
+    API_USERS_IDLE_MAX = 16,
 };
 
 /* A place in a table: a part of the object that is found by it. */
@@ -43,7 +44,8 @@ struct api_ended {
     int error; /* an errno */
 };
 
-/* All processes of one user ID. There as long as it has a client or a socket. */
+/* All processes of one user ID. There as long as it has a client or a socket, and then for a while:
+   its processes may still ask how connections ended. */
 struct api_user {
     struct api_user *next;
     uid_t uid;
@@ -159,6 +161,8 @@ int api_errno(int stack_error);
 /* The user, made when it is new; to be released. NULL without memory. */
 struct api_user *api_user_get(struct api_server *server, uid_t uid);
 void api_user_release(struct api_server *server, struct api_user *user);
+/* Forgets users without clients and sockets, but for this many that came last. */
+void api_user_trim(struct api_server *server, unsigned kept);
 
 /* How connections ended, for later questions. */
 void api_ended_remember(struct api_user *user, uint64_t cookie, int error);

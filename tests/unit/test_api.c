@@ -504,6 +504,34 @@ static void bytes_unread_in_the_pair_hold_the_window(void **state)
     line_close(&(struct line){listener, opener, taker});
 }
 
+/* Bytes that the stack counts as unread, as the console shows them. */
+static void read_receive_queue(struct side *side, void *bytes)
+{
+    struct stack_summary summary;
+    uint32_t cursor = 0;
+    *(uint32_t *)bytes = 0;
+    api_server_refresh(side->daemon.api, 0);
+    while (stack_next_summary(side->daemon.stack, &cursor, &summary, side->daemon.loop.now_us))
+        if (summary.state == TCP_ESTABLISHED)
+            *(uint32_t *)bytes += summary.receive_queue;
+}
+
+static void bytes_read_are_not_shown_as_held(void **state)
+{
+    struct line line = line_open(84);
+    static char bytes[8000];
+    uint32_t queue;
+    (void)state;
+    assert_int_equal(ts_send(line.opener, bytes, sizeof bytes, 0), sizeof bytes);
+    wait_for(line.taker, POLLIN);
+    side_call(&there, read_receive_queue, &queue);
+    assert_true(queue >= 1);
+    assert_int_equal(ts_recv(line.taker, bytes, sizeof bytes, MSG_WAITALL), sizeof bytes);
+    side_call(&there, read_receive_queue, &queue);
+    assert_int_equal(queue, 0);
+    line_close(&line);
+}
+
 /* ---- Ends ---- */
 
 static void after_half_a_close_the_other_half_works(void **state)
@@ -541,6 +569,33 @@ static void closing_with_bytes_unread_resets(void **state)
     assert_int_equal(error, ECONNRESET);
     assert_int_equal(ts_getsockopt(line.opener, SOL_SOCKET, SO_ERROR, &error, &length), 0);
     assert_int_equal(error, 0);
+    line.taker = dup(line.opener);
+    line_close(&line);
+}
+
+/* The end of a connection as its descriptor and the daemon tell it: reset by the other side. */
+static void line_reset(int opener, int taker)
+{
+    assert_int_equal(ts_send(opener, "unread", 6, 0), 6);
+    wait_for(taker, POLLIN);
+    ts_close(taker);
+    wait_for(opener, POLLHUP);
+}
+
+static void a_reset_is_not_forgotten_over_many_others(void **state)
+{
+    enum { OTHERS = 5000 };
+    struct line line = line_open(86);
+    char byte;
+    (void)state;
+    line_reset(line.opener, line.taker);
+    for (int i = 0; i < OTHERS; i++) {
+        int opener = connect_there(86);
+        line_reset(opener, ts_accept(line.listener, NULL, NULL));
+        ts_close(opener);
+    }
+    use(&here);
+    expect_error(ts_recv(line.opener, &byte, 1, 0), ECONNRESET);
     line.taker = dup(line.opener);
     line_close(&line);
 }
@@ -836,13 +891,15 @@ static void a_program_may_close_all_its_descriptors(void **state)
     assert_int_equal(status, 0);
 }
 
-static void a_client_gets_no_more_than_its_quota(void **state)
+static void a_user_gets_no_more_than_its_quota(void **state)
 {
     int fds[CLIENT_SOCKETS_MAX];
     (void)state;
     use(&here);
     for (int i = 0; i < CLIENT_SOCKETS_MAX; i++)
         assert_true((fds[i] = ts_socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    expect_error(ts_socket(AF_INET, SOCK_STREAM, 0), ENOBUFS);
+    use(&here); /* another client of the same user */
     expect_error(ts_socket(AF_INET, SOCK_STREAM, 0), ENOBUFS);
     ts_close(fds[0]);
     uint64_t limit = clock_ms() + WAIT_LIMIT_MS;
@@ -1033,8 +1090,10 @@ int main(void)
         cmocka_unit_test(a_large_stream_arrives_each_way_and_ends),
         cmocka_unit_test(a_slow_reader_stops_the_sender),
         cmocka_unit_test(bytes_unread_in_the_pair_hold_the_window),
+        cmocka_unit_test(bytes_read_are_not_shown_as_held),
         cmocka_unit_test(after_half_a_close_the_other_half_works),
         cmocka_unit_test(closing_with_bytes_unread_resets),
+        cmocka_unit_test(a_reset_is_not_forgotten_over_many_others),
         cmocka_unit_test(a_linger_time_of_zero_resets),
         cmocka_unit_test(all_is_sent_before_a_close_takes_effect),
         cmocka_unit_test(a_refused_connection_says_so),
@@ -1048,7 +1107,7 @@ int main(void)
         cmocka_unit_test(misuse_gives_the_errno_of_posix),
         cmocka_unit_test(without_a_daemon_the_errno_says_so),
         cmocka_unit_test(a_program_may_close_all_its_descriptors),
-        cmocka_unit_test(a_client_gets_no_more_than_its_quota),
+        cmocka_unit_test(a_user_gets_no_more_than_its_quota),
         cmocka_unit_test(a_malformed_request_ends_its_client_only),
         cmocka_unit_test(a_request_that_makes_no_sense_is_answered),
         cmocka_unit_test(descriptors_that_come_along_are_closed),

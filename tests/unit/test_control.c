@@ -255,6 +255,34 @@ static void test_errors_leave_the_connection(void **state)
     close(fd);
 }
 
+/* A message quotes a part of the request; what is cut in the middle of a character stays JSON. */
+static void test_quotes_may_cut_characters(void **state)
+{
+    static const char *const requests[] = {"{\"do\":\"%s\"}",
+                                           "{\"do\":\"show\",\"%s\":1}",
+                                           "{\"do\":\"show.connections\",\"state\":\"%s\"}",
+                                           "{\"do\":\"show.connections\",\"peer\":\"%s\"}",
+                                           "\"%s\"",
+                                           "%s"};
+    static const char *const characters[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\xa7"};
+    struct house *house = *state;
+    int fd = greeted(house);
+    for (size_t r = 0; r < sizeof requests / sizeof requests[0]; r++) {
+        for (int i = 0; i < 12; i++) { /* each place in each character */
+            char text[512], line[600];
+            size_t used = (size_t)(i % 4);
+            memset(text, 'a', used);
+            for (int n = 0; n < 100; n++)
+                used += (size_t)sprintf(text + used, "%s", characters[i / 4]);
+            snprintf(line, sizeof line, requests[r], text);
+            json_t *answer = ask(house, fd, line);
+            assert_string_not_equal(error_code(answer), "none");
+            json_decref(answer);
+        }
+    }
+    close(fd);
+}
+
 static void test_every_reading_command_answers(void **state)
 {
     struct house *house = *state;
@@ -791,6 +819,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_are_read),
         WITH_HOUSE(test_errors_leave_the_connection),
+        WITH_HOUSE(test_quotes_may_cut_characters),
         WITH_HOUSE(test_every_reading_command_answers),
         WITH_HOUSE(test_a_line_may_come_in_pieces),
         WITH_HOUSE(test_a_long_line_is_refused_once),
