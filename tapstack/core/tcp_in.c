@@ -256,11 +256,22 @@ static void in_update_window(struct stack *stack, struct tcp_socket *socket,
         tcp_socket_want_output(stack, socket);
 }
 
-/* RFC 5681, 2: what counts as a duplicate ACK. */
+/* It says by SACK that something behind snd.una has arrived. */
+static bool in_reports_hole(const struct tcp_socket *socket, const struct tcp_segment *segment)
+{
+    const struct tcp_header *header = &segment->header;
+    for (unsigned i = 0; i < header->sack_count; i++)
+        if (seq_gt(header->sack[i].right, socket->snd.una))
+            return true;
+    return false;
+}
+
+/* RFC 5681, 2: what counts as a duplicate ACK. A new window alone makes another ACK of it, but not
+   when it brings SACK: a receiver's window moves while it keeps what is out of order (RFC 6675, 2). */
 static bool in_is_duplicate_ack(const struct tcp_socket *socket, const struct tcp_segment *segment)
 {
     return socket->snd.max != socket->snd.una && segment->length == 0 &&
-           segment->wnd == socket->snd.wnd;
+           (segment->wnd == socket->snd.wnd || in_reports_hole(socket, segment));
 }
 
 /* The send buffer has room again for one who was told that it was full: once a third is free. */

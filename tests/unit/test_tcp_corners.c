@@ -447,10 +447,26 @@ static void kill_with_unsent_data_behind_the_peers_fin(void **state)
     out("R. 1001:1001(0) ack 2");
 }
 
+/* RFC 6675, 2: an ACK that brings SACK is a duplicate whatever its window; a receiver that keeps data out
+   of order moves its window. */
+static void duplicate_acks_with_another_window(void **state)
+{
+    (void)state;
+    establish("mss 1000,nop,nop,sackOK");
+    send_bytes(6000);
+    assert_int_equal(ignore_all(), 6);
+    in(". 1:1(0) ack 1 win 64000 <nop,nop,sack 1001:2001>");
+    in(". 1:1(0) ack 1 win 63000 <nop,nop,sack 1001:3001>");
+    none();
+    in(". 1:1(0) ack 1 win 62000 <nop,nop,sack 1001:4001>");
+    out(". 1:1001(1000) ack 1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         harness_test(repeated_syn_and_ack_in_one_batch),
+        harness_test(duplicate_acks_with_another_window),
         harness_test(syn_timer_and_syn_ack_in_simultaneous_open),
         harness_test(small_segment_after_two_gib),
         harness_test(fast_retransmit_after_two_gib),
