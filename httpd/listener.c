@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -64,13 +65,27 @@ static int create(const struct listener *listener)
     return -1;
 }
 
+/* Why not: with the place where the stack was looked for when that is the trouble. */
+static void tell_failure(const struct listener *listener, int error, int wait_ms)
+{
+    const char *dir = listener->config->stack;
+    if (error != ENOENT && error != ECONNREFUSED) {
+        errorlog_write(ERRORLOG_WARNING, "cannot listen on %s: %s; again in %d ms",
+                       listener->config->listen, strerror(error), wait_ms);
+        return;
+    }
+    if (!*dir)
+        dir = getenv("TAPSTACK_DIR") ? getenv("TAPSTACK_DIR") : "/run/tapstack";
+    errorlog_write(ERRORLOG_WARNING, "cannot listen on %s: no tapstackd at %s (%s); again in %d ms",
+                   listener->config->listen, dir, strerror(error), wait_ms);
+}
+
 /* Creates the socket, again and again if need be. False: told to stop. */
 static bool create_until_done(struct listener *listener)
 {
     int wait_ms = RETRY_FIRST_MS;
     while ((listener->fd = create(listener)) < 0) {
-        errorlog_write(ERRORLOG_WARNING, "cannot listen on %s: %s; again in %d ms",
-                       listener->config->listen, strerror(errno), wait_ms);
+        tell_failure(listener, errno, wait_ms);
         if (told_to_stop(listener, wait_ms))
             return false;
         wait_ms = wait_ms * 2 < RETRY_LAST_MS ? wait_ms * 2 : RETRY_LAST_MS;

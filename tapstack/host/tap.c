@@ -26,7 +26,12 @@
 #include "../wire/address.h"
 
 /* Of the TCP header, which wire/tcp.h names too; libnl brings the kernel's clashing names along. */
-enum { TAP_TCP_HEADER_BYTES = 20, TAP_TCP_DATA_OFFSET_AT = 12 };
+enum {
+    TAP_TCP_HEADER_BYTES = 20,
+    TAP_TCP_DATA_OFFSET_AT = 12,
+    TAP_QUEUE_FRAMES =
+        10000, /* of the kernel towards us; its 1000 overflow when thousands open at once */
+};
 
 /* ---- Opening ---- */
 
@@ -108,6 +113,7 @@ static int tap_raise_link(struct nl_sock *netlink, struct rtnl_link *link, uint1
     if (!change)
         return -NLE_NOMEM;
     rtnl_link_set_mtu(change, mtu_bytes);
+    rtnl_link_set_txqlen(change, TAP_QUEUE_FRAMES);
     rtnl_link_set_flags(change, IFF_UP);
     int result = rtnl_link_change(netlink, link, change, 0);
     rtnl_link_put(change);

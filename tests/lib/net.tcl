@@ -213,6 +213,11 @@ namespace eval net {
         return [ask {{"do":"counters","all":true}} "map(.counters // \[\] | .\[\]) | map(select(.name == \"$name\"))\[0\].value"]
     }
 
+    # The MAC address of the stack's card.
+    proc stack_mac {} {
+        return [ask {{"do":"show.interfaces"}} {map(.interfaces // [] | .[])[0].mac}]
+    }
+
     # The first interface's counter: of the card, or of the cable (cable_in, cable_out).
     proc interface_counter {where name} {
         return [ask {{"do":"show.interfaces"}} "map(.interfaces // \[\] | .\[\])\[0\].$where | map(select(.name == \"$name\"))\[0\].value"]

@@ -29,7 +29,7 @@ static void test_good(void **state)
     assert_int_equal(site_config_parse(&config, "f", text, error), 0);
     assert_int_equal(config.workers, 4);
     assert_int_equal(config.idle_timeout, 3);
-    assert_int_equal(config.backlog, 1024); /* untouched */
+    assert_int_equal(config.backlog, 4096); /* untouched */
     assert_string_equal(config.root, "/srv/www");
     assert_string_equal(config.index, "index.html");
     assert_int_equal(site_config_finish(&config, error), 0);
