@@ -173,6 +173,7 @@ static const struct config_key config_keys[] = {
     CONFIG_WORD("user", config_read_text, user, "a user's name, or \"\" to stay root"),
     CONFIG_WORD("log_level", config_read_log_level, log_level, "error, warning, info or debug"),
     CONFIG_QUANTITY("shutdown", shutdown_us, QUANTITY_TIME, 0, 3600000000),
+    CONFIG_QUANTITY("spin", spin_us, QUANTITY_TIME, 0, 1000000),
     CONFIG_QUANTITY("client_sockets_max", client_sockets_max, QUANTITY_COUNT, 1, 1000000),
     CONFIG_QUANTITY("control_uid", control_uid, QUANTITY_COUNT, 0, UINT32_MAX),
     CONFIG_QUANTITY("events", event_capacity, QUANTITY_COUNT, 0, 1 << 24),
@@ -661,6 +662,7 @@ void config_default(struct config *config)
     config->client_sockets_max = 16384;
     config->event_capacity = 16384;
     config->shutdown_us = 5000000;
+    config->spin_us = 50;
     config->log_level = LOG_LEVEL_INFO;
     stack_settings_default(&config->settings);
 }

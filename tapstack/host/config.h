@@ -26,6 +26,7 @@ struct config {
     uint32_t control_uid;        /* who may write besides root */
     uint32_t event_capacity;
     uint32_t shutdown_us; /* time for an orderly end */
+    uint32_t spin_us;     /* to look for more before sleeping */
     int log_level;        /* of enum log_level */
     struct stack_settings settings;
 };

@@ -17,7 +17,7 @@
 
 #include "clock.h"
 
-enum { LOOP_EVENTS_MAX = 256, LOOP_TIMER_SLACK_NS = 1000 };
+enum { LOOP_EVENTS_MAX = 256, LOOP_SPIN_EVENTS_MAX = 2, LOOP_TIMER_SLACK_NS = 1000 };
 
 int loop_open(struct loop *loop)
 {
@@ -111,13 +111,28 @@ static void loop_serve(struct loop *loop, struct epoll_event *events, int count)
     }
 }
 
+/* An answer that is waited for often comes within microseconds, and to sleep and be woken takes longer than
+   that. So after a turn with little to do the loop looks again a few times before it sleeps. Busy turns show
+   that others want the processor. */
+static bool loop_looks_again(const struct loop *loop, int last_count)
+{
+    return loop->spin_us > 0 && last_count > 0 && last_count <= LOOP_SPIN_EVENTS_MAX &&
+           clock_monotonic_us() - loop->now_us < loop->spin_us;
+}
+
 void loop_run(struct loop *loop)
 {
     struct epoll_event events[LOOP_EVENTS_MAX];
     bool more = false;
+    int last_count = 0;
 
     while (!loop->stop) {
-        int count = loop_wait(loop, events, more ? 0 : loop_time_left(loop));
+        uint64_t left = more ? 0 : loop_time_left(loop);
+        bool again = left > 0 && loop_looks_again(loop, last_count);
+        int count = loop_wait(loop, events, again ? 0 : left);
+        if (again && count == 0)
+            continue;
+        last_count = count;
         loop->now_us = clock_monotonic_us();
         loop_serve(loop, events, count);
         more = loop->tail && loop->tail(loop);

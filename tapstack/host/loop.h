@@ -20,6 +20,7 @@ struct loop {
     int epoll_fd;
     uint64_t now_us; /* CLOCK_MONOTONIC, read once after every wait */
     bool stop;
+    uint32_t spin_us; /* look again this long before sleeping; 0: sleep at once */
     /* The tail of a turn. Returns true when more work is left that needs no waiting. */
     bool (*tail)(struct loop *loop);
     /* When to wake at the latest: CLOCK_MONOTONIC microseconds, UINT64_MAX: never. */

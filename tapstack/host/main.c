@@ -459,6 +459,7 @@ static void program_start(struct program *program)
     if (loop_open(&daemon->loop) < 0)
         die("cannot make an epoll descriptor: %s", strerror(errno));
     daemon->loop.tail = program_tail;
+    daemon->loop.spin_us = daemon->config.spin_us;
     daemon->loop.deadline = program_deadline;
     daemon->started_at = daemon->loop.now_us;
     program->stop_at = UINT64_MAX;
