@@ -100,8 +100,7 @@ static int words_known(char *const *words, int count)
 }
 
 /* Lists the commands that the words lead to, as far as they fit: "show connection, show
- * connections".
- */
+   connections". */
 static void leads_list(char *const *words, int count, char *text, size_t size)
 {
     size_t used = 0;

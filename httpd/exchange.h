@@ -7,8 +7,8 @@
 
 struct exchange;
 
-/* Begins the exchange on a connection just handed over; the descriptor belongs to it from now on.
- */
+/* Begins the exchange on a connection just handed over; the descriptor belongs to it from now
+   on. */
 void exchange_open(struct worker *worker, const struct handoff *handoff);
 
 /* epoll says that its descriptor is ready. */

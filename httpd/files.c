@@ -88,8 +88,8 @@ static int prepare_head(struct file *file)
     return 0;
 }
 
-/* Reads a small body; a file that shrank while it was read is an error, and tried anew next time.
- */
+/* Reads a small body; a file that shrank while it was read is an error, and tried anew next
+   time. */
 static int prepare_body(struct file *file)
 {
     if (file->size > FILES_SMALL_BYTES)

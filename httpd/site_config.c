@@ -217,8 +217,8 @@ static struct {
     char *error;
 } reading;
 
-/* The place of an error in a line: its value where the scan saw one, else where the scan stopped.
- */
+/* The place of an error in a line: its value where the scan saw one, else where the scan
+   stopped. */
 static struct place place_of_line(int line)
 {
     for (int i = reading.scan->count - 1; i >= 0; i--)

@@ -1,5 +1,5 @@
-/* The calls of tapstack.h: requests to the daemon to set a socket up, plain system calls to use it.
- */
+/* The calls of tapstack.h: requests to the daemon to set a socket up, plain system calls to use
+   it. */
 #define _GNU_SOURCE
 #include "tapstack.h"
 

@@ -94,8 +94,8 @@ static void describe_neighbor(const struct neighbor *found, struct stack_neighbo
     };
 }
 
-/* The cursor holds the bucket in its upper half and the place in the bucket's chain in the lower.
- */
+/* The cursor holds the bucket in its upper half and the place in the bucket's chain in the
+   lower. */
 bool stack_next_neighbor(const struct stack *stack, uint32_t *cursor,
                          struct stack_neighbor *neighbor, uint64_t now_us)
 {

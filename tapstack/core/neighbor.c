@@ -356,8 +356,8 @@ void neighbor_confirm(struct stack *stack, unsigned interface, uint32_t next_hop
     }
 }
 
-/* Can a packet with this sender be true? An address probe (RFC 5227, 2.1.1) has no sender address.
- */
+/* Can a packet with this sender be true? An address probe (RFC 5227, 2.1.1) has no sender
+   address. */
 static bool is_valid_sender(const struct stack *stack, unsigned interface,
                             const struct arp_packet *arp)
 {

@@ -44,8 +44,8 @@ struct neighbor_table {
 int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *destination,
                      uint32_t next_hop, uint64_t now_us);
 
-/* An ARP packet came in (bytes behind the Ethernet header). Returns 0, or -1 when it was dropped.
- */
+/* An ARP packet came in (bytes behind the Ethernet header). Returns 0, or -1 when it was
+   dropped. */
 int neighbor_input(struct stack *stack, unsigned interface, const uint8_t *bytes, size_t size,
                    uint64_t now_us);
 

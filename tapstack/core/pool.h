@@ -1,5 +1,5 @@
-/* Blocks of memory in powers of two, kept for reuse, so that the path of a frame never allocates.
- */
+/* Blocks of memory in powers of two, kept for reuse, so that the path of a frame never
+   allocates. */
 #ifndef TAPSTACK_CORE_POOL_H
 #define TAPSTACK_CORE_POOL_H
 

@@ -27,8 +27,8 @@ int ring_grow(struct ring *ring, struct pool *pool, uint32_t wanted, uint32_t ke
 /* Gives the memory back. What was in use is lost. */
 void ring_release(struct ring *ring, struct pool *pool);
 
-/* Copies size bytes to offset bytes behind head; offset + size <= capacity. `used` does not change.
- */
+/* Copies size bytes to offset bytes behind head; offset + size <= capacity. `used` does not
+   change. */
 void ring_write_at(struct ring *ring, uint32_t offset, const void *bytes, uint32_t size);
 
 /* Copies size bytes from offset bytes behind head. */

@@ -267,7 +267,8 @@ static bool in_reports_hole(const struct tcp_socket *socket, const struct tcp_se
 }
 
 /* RFC 5681, 2: what counts as a duplicate ACK. A new window alone makes another ACK of it, but not
-   when it brings SACK: a receiver's window moves while it keeps what is out of order (RFC 6675, 2). */
+   when it brings SACK: a receiver's window moves while it keeps what is out of order (RFC 6675,
+   2). */
 static bool in_is_duplicate_ack(const struct tcp_socket *socket, const struct tcp_segment *segment)
 {
     return socket->snd.max != socket->snd.una && segment->length == 0 &&
@@ -283,8 +284,8 @@ static void in_signal_room(struct stack *stack, struct tcp_socket *socket)
     tcp_socket_signal(stack, socket, STACK_READY_SEND);
 }
 
-/* Marks that lie behind move along with snd.una, or 2^31 bytes later they would seem to lie ahead.
- */
+/* Marks that lie behind move along with snd.una, or 2^31 bytes later they would seem to lie
+   ahead. */
 static void in_drag_along(struct tcp_socket *socket)
 {
     uint32_t una = socket->snd.una;

@@ -16,8 +16,8 @@ static int listen_drop(struct stack *stack, const struct tcp_socket *listener,
                       now_us);
 }
 
-/* Window scale: RFC 7323, 2.3 takes more than 14 as 14. Both sides must offer what is to be used.
- */
+/* Window scale: RFC 7323, 2.3 takes more than 14 as 14. Both sides must offer what is to be
+   used. */
 void tcp_listen_negotiate(struct stack *stack, struct tcp_socket *socket,
                           const struct tcp_segment *segment, uint64_t now_us)
 {

@@ -208,8 +208,8 @@ static void recovery_inflate(struct tcp_socket *socket)
         congestion->cwnd += mss;
 }
 
-/* After a timeout, duplicate ACKs below `recover` are echoes of what was sent twice (RFC 6582, 4).
- */
+/* After a timeout, duplicate ACKs below `recover` are echoes of what was sent twice (RFC 6582,
+   4). */
 void tcp_recovery_duplicate_ack(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     if (socket->duplicate_acks < UINT16_MAX)

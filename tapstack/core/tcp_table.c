@@ -108,8 +108,8 @@ static void table_move_some(struct stack *stack)
     }
 }
 
-/* Starts growing when there are as many entries as buckets; without memory chains just get longer.
- */
+/* Starts growing when there are as many entries as buckets; without memory chains just get
+   longer. */
 static void table_grow(struct stack *stack)
 {
     struct tcp *tcp = &stack->tcp;

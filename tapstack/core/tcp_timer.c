@@ -88,8 +88,8 @@ static bool timer_give_up(struct stack *stack, struct tcp_socket *socket, uint64
     return false;
 }
 
-/* R2: as a number of retransmissions, or as a time when the application has set one (MUST-20, 21).
- */
+/* R2: as a number of retransmissions, or as a time when the application has set one (MUST-20,
+   21). */
 static bool timer_is_r2_reached(const struct stack *stack, const struct tcp_socket *socket,
                                 uint64_t now_us)
 {

@@ -70,8 +70,8 @@ static bool listener_send(struct api_socket *s, int fd, struct ts_accepted *mess
         return true;
     if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
         return false;
-    /* The application has closed the listener (EPIPE): the connection sees its descriptor closed.
-     */
+    /* The application has closed the listener (EPIPE): the connection sees its descriptor
+       closed. */
     if (errno != EPIPE)
         log_warning("api: connection not handed to the application: %s", strerror(errno));
     return true;

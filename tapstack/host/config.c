@@ -322,8 +322,8 @@ static void config_complain_unknown(const cfg_t *section, const char *name)
                         nearest ? "\"?" : "");
 }
 
-/* libconfuse's own errors: `no such option 'x'`, `unexpected token 'x'`, `missing equal sign ...`.
- */
+/* libconfuse's own errors: `no such option 'x'`, `unexpected token 'x'`, `missing equal sign
+   ...`. */
 static void config_parse_error(cfg_t *section, const char *format, va_list arguments)
 {
     char text[256];
@@ -394,8 +394,8 @@ static int config_read_setting(const struct config_key *key, const char *word)
     return stack_setting_set(&config_reading->config.settings, (unsigned)key->offset, value);
 }
 
-/* The row of a setting of the stack, in the form of the other keys; offset is the setting's number.
- */
+/* The row of a setting of the stack, in the form of the other keys; offset is the setting's
+   number. */
 static struct config_key config_setting_key(unsigned index)
 {
     const struct stack_setting_info *info = stack_setting_info(index);

@@ -1,5 +1,5 @@
-/* Answers of the control socket that change something: each is written to the log with who asked.
- */
+/* Answers of the control socket that change something: each is written to the log with who
+   asked. */
 #include "control.h"
 
 #include <errno.h>

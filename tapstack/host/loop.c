@@ -111,9 +111,9 @@ static void loop_serve(struct loop *loop, struct epoll_event *events, int count)
     }
 }
 
-/* An answer that is waited for often comes within microseconds, and to sleep and be woken takes longer than
-   that. So after a turn with little to do the loop looks again a few times before it sleeps. Busy turns show
-   that others want the processor. */
+/* An answer that is waited for often comes within microseconds, and to sleep and be woken takes
+   longer. So after a turn with little to do the loop looks again a few times before it sleeps. Busy
+   turns show that others want the processor. */
 static bool loop_looks_again(const struct loop *loop, int last_count)
 {
     return loop->spin_us > 0 && last_count > 0 && last_count <= LOOP_SPIN_EVENTS_MAX &&

@@ -1,18 +1,18 @@
 /* tapstackd: a TCP/IP stack on a TAP device.
 
    The start goes from what needs root to what does not: configuration, folder, device, stack,
-   servers; then the privileges go, and the loop runs. In a turn of the loop the watches come first:
-   frames go into the stack, and bytes that applications wrote. The tail then works off what came of
-   it, in this order: frames that the cable delivers, sockets that became ready, frames to send. So
-   all frames of a batch are in the stack before it is asked for output, and their ACKs go out as
-   one (RFC 9293 3.8.6.3, MUST-58 and MUST-59).
+   servers; then the privileges go, and the loop runs. In a turn of the loop the watches come
+   first: frames go into the stack, and bytes that applications wrote. The tail then works off what
+   came of it, in this order: frames that the cable delivers, sockets that became ready, frames to
+   send. So all frames of a batch are in the stack before it is asked for output, and their ACKs go
+   out as one (RFC 9293 3.8.6.3, MUST-58 and MUST-59).
 
    A frame that the device has no room for is copied aside, because the stack's own bytes are only
    valid until the next call; until it is gone the stack is not asked for another.
 
    The end (SIGTERM, SIGINT) has three steps: the API server closes listeners and connections; the
-   loop goes on until TCP has closed them, too, or the time for it is over; what is left is reset.
- */
+   loop goes on until TCP has closed them, too, or the time for it is over; what is left is
+   reset. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -127,8 +127,8 @@ static int program_override(char *field, size_t capacity, const char *value, cha
     return 0;
 }
 
-/* Defaults, the file over them, the command line over both. Returns 0, or -1 with a line in error.
- */
+/* Defaults, the file over them, the command line over both. Returns 0, or -1 with a line in
+   error. */
 static int program_configure(const struct options *options, struct config *config, char *error)
 {
     const char *path = options->config ? options->config : MAIN_CONFIG_DEFAULT;

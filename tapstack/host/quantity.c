@@ -46,8 +46,8 @@ static const struct quantity_unit *quantity_find_unit(const char *name, enum qua
     return NULL;
 }
 
-/* Reads digits, moving *text behind them: number = number * 10 + digit; scale is multiplied along.
- */
+/* Reads digits, moving *text behind them: number = number * 10 + digit; scale is multiplied
+   along. */
 static bool quantity_parse_digits(const char **text, uint64_t *number, uint64_t *scale)
 {
     const char *start = *text;

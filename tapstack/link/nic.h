@@ -12,8 +12,8 @@
 #include "../wire/address.h"
 #include "../wire/frame.h"
 
-/* Every counter of the card, written once: NIC_COUNTER(field, name as ethtool and ip say it, what).
- */
+/* Every counter of the card, written once: NIC_COUNTER(field, name as ethtool and ip say it,
+   what). */
 #define NIC_COUNTERS(NIC_COUNTER)                                                                  \
     NIC_COUNTER(rx_packets, "rx_packets", "frames taken from the ring and found good")             \
     NIC_COUNTER(rx_bytes, "rx_bytes", "their bytes, without FCS")                                  \

@@ -290,8 +290,8 @@ static void test_gateway_is_asked_for(void **state)
 
 /* ---- TCP's checksum on the way out ---- */
 
-/* Builds a segment of three pieces, sends it through ip_output, and leaves it whole in out_bytes.
- */
+/* Builds a segment of three pieces, sends it through ip_output, and leaves it whole in
+   out_bytes. */
 static void send_segment(size_t first, size_t second, uint16_t segment_bytes)
 {
     static uint8_t head[IP_PAYLOAD_OFFSET + TCP_HEADER_BYTES];

@@ -267,8 +267,8 @@ static void window_probes_are_no_duplicate_acks(void **state)
     assert_int_equal(count_of(STACK_COUNTER_TCP_FAST_RETRANS), 0);
 }
 
-/* RFC 1191, 6.4 and RFC 9293, 3.7.2: "fragmentation needed" in SYN-SENT; data must still be sent.
- */
+/* RFC 1191, 6.4 and RFC 9293, 3.7.2: "fragmentation needed" in SYN-SENT; data must still be
+   sent. */
 static void fragmentation_needed_for_a_syn(void **state)
 {
     (void)state;
@@ -282,8 +282,8 @@ static void fragmentation_needed_for_a_syn(void **state)
     out("P. 1:101(100) ack 1*");
 }
 
-/* stack.h: stack_connect on a connection that has ended in good order: refused, or a fresh start.
- */
+/* stack.h: stack_connect on a connection that has ended in good order: refused, or a fresh
+   start. */
 static void connect_again_after_the_end(void **state)
 {
     (void)state;
@@ -396,8 +396,8 @@ static void early_byte_takes_little_memory(void **state)
     assert_true(after.buffer_bytes - before.buffer_bytes <= 65536);
 }
 
-/* RFC 9293, 3.8.6.2.1: what can be sent is sent; after a loss with a small MSS, then a larger one.
- */
+/* RFC 9293, 3.8.6.2.1: what can be sent is sent; after a loss with a small MSS, then a larger
+   one. */
 static void raised_mss_after_a_loss(void **state)
 {
     (void)state;

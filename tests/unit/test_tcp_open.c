@@ -248,8 +248,8 @@ static void active_open_to_a_plain_peer(void **state)
     assert_int_equal(info().rcv_wscale, 0);
 }
 
-/* RFC 6298 2.1: 1 s at first, doubled; R2 for a SYN is at least three minutes (MUST-22, MUST-23).
- */
+/* RFC 6298 2.1: 1 s at first, doubled; R2 for a SYN is at least three minutes (MUST-22,
+   MUST-23). */
 static void syn_is_repeated_for_three_minutes(void **state)
 {
     (void)state;

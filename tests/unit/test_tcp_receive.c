@@ -244,8 +244,8 @@ static void held_bytes_count(void **state)
     assert_true(frame->tcp.window >= 4000);
 }
 
-/* RFC 7323 2.4: the offered window is what the field says, scaled; a shift above 14 is taken as 14.
- */
+/* RFC 7323 2.4: the offered window is what the field says, scaled; a shift above 14 is taken as
+   14. */
 static void shift_above_14_is_14(void **state)
 {
     (void)state;
@@ -385,8 +385,8 @@ static void bad_checksum_is_dropped(void **state)
     out(". 1:1(0) ack 11");
 }
 
-/* A device that has verified the checksum is believed; one that was left undone is not looked at.
- */
+/* A device that has verified the checksum is believed; one that was left undone is not looked
+   at. */
 static void verified_checksum_is_believed(void **state)
 {
     (void)state;

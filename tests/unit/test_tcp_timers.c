@@ -125,8 +125,8 @@ static void timestamps_sample_retransmissions(void **state)
     assert_in_range(info().srtt_us, 89 * MS, 91 * MS); /* 7/8 * 100 + 1/8 * 20 */
 }
 
-/* RFC 6298 5.3: an ACK of new data starts the timer anew; 5.2: when all is acknowledged it stops.
- */
+/* RFC 6298 5.3: an ACK of new data starts the timer anew; 5.2: when all is acknowledged it
+   stops. */
 static void ack_restarts_the_timer(void **state)
 {
     (void)state;
@@ -328,8 +328,8 @@ static void queued_segments_share_an_ack(void **state)
 
 /* ---- Zero window (RFC 9293 3.8.6.1) ---- */
 
-/* SHLD-29, SHLD-30, MUST-35 to MUST-37: first after an RTO, then doubled, for ever while answered.
- */
+/* SHLD-29, SHLD-30, MUST-35 to MUST-37: first after an RTO, then doubled, for ever while
+   answered. */
 static void zero_window_is_probed(void **state)
 {
     (void)state;

@@ -288,8 +288,8 @@ static void small_buffers_are_kept(void **state)
     }
 }
 
-/* The longest line of options that are known and legal: forty nops, all numbers as wide as can be.
- */
+/* The longest line of options that are known and legal: forty nops, all numbers as wide as can
+   be. */
 static void longest_legal_line_fits(void **state)
 {
     uint8_t bytes[60];

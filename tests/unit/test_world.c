@@ -213,8 +213,8 @@ static uint32_t word_at(const uint8_t *bytes)
     return word;
 }
 
-/* One section, an interface a side, and one block a frame: their lengths lead exactly to the end.
- */
+/* One section, an interface a side, and one block a frame: their lengths lead exactly to the
+   end. */
 static void capture_holds_every_frame(void **state)
 {
     (void)state;
