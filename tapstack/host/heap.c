@@ -7,7 +7,7 @@
 /* Socket buffers of this size and above are mapped one by one, so that they go back to the system
    when their connection ends; without the fixed limit glibc raises it to the largest block ever
    freed. */
-enum { HEAP_MAP_BYTES = 128 << 10, HEAP_TRIM_BYTES = 256 << 10 };
+enum { HEAP_MAP_BYTES = 128 << 10, HEAP_TRIM_BYTES = 64 << 10 };
 
 void heap_tune(void)
 {
@@ -26,7 +26,7 @@ void heap_trim(uint64_t now_us)
 {
     if (heap_released_bytes < HEAP_TRIM_BYTES || now_us - heap_trimmed_at < 1000000)
         return;
-    malloc_trim(HEAP_MAP_BYTES);
+    malloc_trim(0);
     heap_released_bytes = 0;
     heap_trimmed_at = now_us;
 }
