@@ -35,19 +35,44 @@
     COUNTER(IP_OUT_REQUESTS, "IpOutRequests", "datagrams that protocols asked to send")            \
     COUNTER(IP_OUT_NO_ROUTES, "IpOutNoRoutes", "dropped: no route to the destination")             \
     COUNTER(IP_OUT_DISCARDS, "IpOutDiscards", "dropped: no memory for the datagram")               \
-    /* ICMP */                                                                                     \
+    /* ICMP-MIB (RFC 4293), and what came of errors */                                             \
     COUNTER(ICMP_IN_MSGS, "IcmpInMsgs", "messages received")                                       \
     COUNTER(ICMP_IN_ERRORS, "IcmpInErrors", "dropped: malformed, or quoting nothing of ours")      \
     COUNTER(ICMP_IN_CSUM_ERRORS, "IcmpInCsumErrors", "dropped: checksum wrong")                    \
-    COUNTER(ICMP_IN_ECHOS, "IcmpInEchos", "echo requests received")                                \
     COUNTER(ICMP_IN_DEST_UNREACHS, "IcmpInDestUnreachs", "destination unreachable received")       \
     COUNTER(ICMP_IN_TIME_EXCDS, "IcmpInTimeExcds", "time exceeded received")                       \
     COUNTER(ICMP_IN_PARM_PROBS, "IcmpInParmProbs", "parameter problem received")                   \
     COUNTER(ICMP_IN_SRC_QUENCHS, "IcmpInSrcQuenchs", "dropped: source quench (RFC 9293, MUST-55)") \
-    COUNTER(ICMP_IN_IGNORED, "IcmpInIgnored", "dropped: a type that needs no answer here")         \
-    COUNTER(ICMP_OUT_ECHO_REPS, "IcmpOutEchoReps", "echo replies sent")                            \
+    COUNTER(ICMP_IN_REDIRECTS, "IcmpInRedirects", "redirects received")                            \
+    COUNTER(ICMP_IN_ECHOS, "IcmpInEchos", "echo requests received")                                \
+    COUNTER(ICMP_IN_TIMESTAMPS, "IcmpInTimestamps", "timestamp requests received")                 \
+    COUNTER(ICMP_IN_TIMESTAMP_REPS, "IcmpInTimestampReps", "dropped: timestamp reply")             \
+    COUNTER(ICMP_IN_ADDR_MASKS, "IcmpInAddrMasks", "dropped: address mask request")                \
+    COUNTER(ICMP_IN_ADDR_MASK_REPS, "IcmpInAddrMaskReps", "dropped: address mask reply")           \
+    COUNTER(ICMP_IN_ROUTER_ADVERTS, "IcmpMsgInType9", "dropped: router advertisement")             \
+    COUNTER(ICMP_IN_ROUTER_SOLICITS, "IcmpMsgInType10", "dropped: router solicitation")            \
+    COUNTER(ICMP_IN_INFOS, "IcmpMsgInType15", "dropped: information request")                      \
+    COUNTER(ICMP_IN_INFO_REPS, "IcmpMsgInType16", "dropped: information reply")                    \
+    COUNTER(ICMP_IN_IGNORED, "IcmpInIgnored", "dropped: of an unknown type, or nobody wants it")   \
+    COUNTER(ICMP_OUT_MSGS, "IcmpOutMsgs", "messages sent")                                         \
+    COUNTER(ICMP_OUT_ERRORS, "IcmpOutErrors", "messages not sent: no memory or no way")            \
+    COUNTER(ICMP_OUT_RATE_LIMIT_GLOBAL, "IcmpOutRateLimitGlobal",                                  \
+            "errors not sent: the limit for all was reached")                                      \
+    COUNTER(ICMP_OUT_RATE_LIMIT_HOST, "IcmpOutRateLimitHost",                                      \
+            "errors not sent: the limit for their receiver was reached")                           \
     COUNTER(ICMP_OUT_DEST_UNREACHS, "IcmpOutDestUnreachs", "destination unreachable sent")         \
-    COUNTER(ICMP_OUT_RATE_LIMIT, "IcmpOutRateLimit", "errors not sent: the limit was reached")     \
+    COUNTER(ICMP_OUT_TIME_EXCDS, "IcmpOutTimeExcds", "time exceeded sent")                         \
+    COUNTER(ICMP_OUT_PARM_PROBS, "IcmpOutParmProbs", "parameter problem sent")                     \
+    COUNTER(ICMP_OUT_REDIRECTS, "IcmpOutRedirects", "redirects sent")                              \
+    COUNTER(ICMP_OUT_ECHO_REPS, "IcmpOutEchoReps", "echo replies sent")                            \
+    COUNTER(ICMP_OUT_TIMESTAMP_REPS, "IcmpOutTimestampReps", "timestamp replies sent")             \
+    COUNTER(REDIRECTS_IGNORED, "RedirectsIgnored",                                                 \
+            "dropped: a redirect that is not to be believed (RFC 1122, 3.2.2.2)")                  \
+    COUNTER(PMTU_LOWERED, "PmtuLowered", "path MTUs lowered by fragmentation needed")              \
+    COUNTER(PMTU_IGNORED, "PmtuIgnored",                                                           \
+            "dropped: fragmentation needed for nothing so large (RFC 5927, 7)")                    \
+    COUNTER(PMTU_DOUBTED, "PmtuDoubted",                                                           \
+            "fragmentation needed that waits for a timeout (RFC 5927, 7.2)")                       \
     /* UDP */                                                                                      \
     COUNTER(UDP_IN_ERRORS, "UdpInErrors", "dropped: malformed")                                    \
     COUNTER(UDP_IN_CSUM_ERRORS, "UdpInCsumErrors", "dropped: checksum wrong")                      \

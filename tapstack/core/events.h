@@ -24,6 +24,7 @@
     EVENT(ACCEPT_QUEUE, "accept-queue", "length", "backlog", "", "")                               \
     EVENT(URGENT, "urgent", "pointer", "", "", "")                                                 \
     EVENT(SOFT_ERROR, "soft-error", "type", "code", "", "")                                        \
+    EVENT(PATH_MTU, "path-mtu", "before", "after", "", "")                                         \
     EVENT(NEIGHBOR, "neighbor", "from", "to", "v4", "")
 
 /* Why a segment was sent, retransmitted or reset, why cwnd or the window changed. */
@@ -51,6 +52,7 @@
     REASON(RTO, "rto")                                                                             \
     REASON(FAST_RETRANSMIT, "fast-retransmit")                                                     \
     REASON(PARTIAL_ACK, "partial-ack")                                                             \
+    REASON(PATH_MTU, "path-mtu") /* what was too big for the path, in smaller pieces */            \
     REASON(RECOVERY_END, "recovery-end")                                                           \
     REASON(SLOW_START, "slow-start")                                                               \
     REASON(CONGESTION_AVOIDANCE, "congestion-avoidance")                                           \

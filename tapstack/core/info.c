@@ -76,7 +76,7 @@ static void info_fill_sequence(const struct tcp_socket *socket, struct stack_inf
     info->snd_mss = socket->snd_mss;
     info->rcv_mss = socket->rcv_mss;
     info->pmtu = socket->pmtu;
-    info->advmss = socket->pmtu ? socket->pmtu - 40U : 0;
+    info->advmss = socket->advmss;
     info->ts_recent = socket->ts_recent;
 }
 

@@ -8,8 +8,25 @@
 
 #define STACK_SETTINGS(SETTING)                                                                    \
     SETTING(ip_ttl, "ip.ttl", 64, 1, 255, "", "time to live of what we send")                      \
+    SETTING(                                                                                       \
+        ip_pmtu_discovery, "ip.pmtu_discovery", 1, 0, 1, "",                                       \
+        "find the path MTU: send TCP segments with DF, believe fragmentation needed (RFC 1191)")   \
+    SETTING(ip_min_pmtu, "ip.min_pmtu", 552, 68, 65535, "bytes",                                   \
+            "a path MTU is never believed to be less; below it, no DF")                            \
+    SETTING(ip_pmtu_expires_us, "ip.pmtu_expires", 600000000, 1000000, 86400000000, "us",          \
+            "a path MTU is remembered this long, then tried larger")                               \
+    SETTING(ip_pmtu_entries, "ip.pmtu_entries", 4096, 1, 1048576, "",                              \
+            "path MTUs remembered at most")                                                        \
     SETTING(icmp_error_rate, "icmp.error_rate", 1000, 0, 1000000, "/s",                            \
             "ICMP errors sent a second at most")                                                   \
+    SETTING(icmp_error_rate_host, "icmp.error_rate_host", 500, 0, 1000000, "/s",                   \
+            "ICMP errors sent a second to one host at most")                                       \
+    SETTING(icmp_echo, "icmp.echo", 1, 0, 1, "", "answer echo requests")                           \
+    SETTING(icmp_echo_broadcast, "icmp.echo_broadcast", 0, 0, 1, "",                               \
+            "answer echo requests to broadcast and multicast addresses")                           \
+    SETTING(icmp_timestamp, "icmp.timestamp", 1, 0, 1, "", "answer timestamp requests")            \
+    SETTING(icmp_accept_redirects, "icmp.accept_redirects", 1, 0, 1, "",                           \
+            "believe the redirects of a gateway in use, while not forwarding")                     \
     SETTING(arp_reachable_us, "arp.reachable", 30000000, 1000000, 3600000000, "us",                \
             "a confirmed neighbor is trusted this long")                                           \
     SETTING(arp_retry_us, "arp.retry", 1000000, 1000, 60000000, "us", "pause between requests")    \
@@ -77,6 +94,9 @@
             "separate out-of-order ranges kept a connection")                                      \
     SETTING(tcp_duplicate_threshold, "tcp.duplicate_threshold", 3, 1, 300, "",                     \
             "duplicate ACKs that mean a loss (RFC 5681, 3.2)")                                     \
+    SETTING(                                                                                       \
+        tcp_pmtu_evidence, "tcp.pmtu_evidence", 1, 0, 15, "",                                      \
+        "timeouts awaited before a path is believed to take less than it has taken (RFC 5927)")    \
     SETTING(tcp_port_first, "tcp.port_first", 32768, 1, 65535, "", "first ephemeral port")         \
     SETTING(tcp_port_last, "tcp.port_last", 60999, 1, 65535, "", "last ephemeral port")            \
     SETTING(tcp_segmentation_offload, "tcp.segmentation_offload", 1, 0, 1, "",                     \

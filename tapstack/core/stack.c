@@ -39,7 +39,8 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     wheel_open(&stack->neighbors.wheel, now_us);
     wheel_open(&stack->tcp.wheel, now_us);
     stack->trim_at = UINT64_MAX;
-    stack->icmp_limiter.refilled_at = now_us;
+    pmtu_open(&stack->pmtu);
+    stack->utc_offset_us = config->utc_offset_us;
     TAILQ_INIT(&stack->tcp.out);
     TAILQ_INIT(&stack->tcp.ready);
     TAILQ_INIT(&stack->tcp.waits);
@@ -80,6 +81,7 @@ void stack_destroy(struct stack *stack)
     struct memory memory = stack->pool.memory;
     stack_destroy_tcp(stack);
     neighbor_close(stack);
+    stack_flush_pmtu(stack);
     packet_queue_clear(&stack->out, &stack->pool);
     packet_destroy(&stack->pool, stack->lent);
     memory_release(&memory, stack->events, stack->event_capacity * sizeof(*stack->events));
@@ -140,6 +142,7 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     while ((timer = wheel_expire(&stack->neighbors.wheel, now_us)) != NULL)
         neighbor_timer(stack, stack_neighbor_of(timer), now_us);
     tcp_timer_expire(stack, now_us);
+    pmtu_expire(stack, now_us);
     stack_trim(stack, now_us);
 }
 

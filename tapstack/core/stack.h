@@ -62,6 +62,8 @@ struct stack_config {
     struct memory memory;
     struct stack_settings settings;
     uint32_t event_capacity; /* events remembered, a power of two; 0: none */
+    uint64_t utc_offset_us;  /* what makes the time of the calls microseconds of Unix time; 0: not
+                                known. ICMP timestamps tell it. */
 };
 
 /* Fills in every setting's default. */
@@ -393,6 +395,18 @@ struct stack_route {
     uint16_t interface;
 };
 bool stack_next_route(const struct stack *stack, uint32_t *cursor, struct stack_route *route);
+
+/* What ICMP has told of the MTU on the way to a destination (RFC 1191). */
+struct stack_pmtu {
+    uint32_t destination_v4;
+    uint16_t mtu_bytes;
+    bool locked;      /* less than ip.min_pmtu: sent without DF */
+    uint64_t left_us; /* until it is forgotten */
+};
+bool stack_next_pmtu(const struct stack *stack, uint64_t *cursor, struct stack_pmtu *pmtu,
+                     uint64_t now_us);
+/* Forgets them all, so that the interfaces' MTUs are tried again. Returns how many they were. */
+unsigned stack_flush_pmtu(struct stack *stack);
 
 /* Bytes allocated now, and the sockets by kind. */
 struct stack_usage {

@@ -5,6 +5,7 @@
 #include "icmp.h"
 #include "neighbor.h"
 #include "packet.h"
+#include "pmtu.h"
 #include "pool.h"
 #include "route.h"
 #include "stack.h"
@@ -26,6 +27,8 @@ struct stack {
     struct route_table routes;
     struct neighbor_table neighbors;
     struct icmp_limiter icmp_limiter;
+    struct pmtu_cache pmtu;
+    uint64_t utc_offset_us;  /* 0: not known */
     struct packet_queue out; /* finished frames: ARP, ICMP, resets, released neighbor queues */
     struct packet *lent;     /* the packet that the last stack_output handed out */
 

@@ -7,6 +7,7 @@
    tcp_out      the next segment to send
    tcp_timer    retransmission, persist, delayed ACK, keep-alive, end of TIME-WAIT and FIN-WAIT-2
    tcp_recovery round-trip time, loss recovery
+   tcp_mtu      how large a segment may be on its path
    tcp_wait     the compact remnant of a connection in TIME-WAIT
    tcp_reset    resets, and ICMP errors */
 #ifndef TAPSTACK_CORE_TCP_H
@@ -144,6 +145,16 @@ struct tcp_socket {
     uint16_t snd_mss;  /* payload of a full segment: Eff.snd.MSS of RFC 9293, 3.7.1 */
     uint16_t peer_mss; /* MSS option received, or 536 */
     uint16_t pmtu;
+    uint16_t advmss; /* what our MSS option says, by the interface's MTU */
+    struct {
+        uint32_t generation;       /* of the path MTU cache when we looked */
+        uint16_t size_sent;        /* largest datagram sent at this MTU; 0: none ... */
+        uint16_t size_proven;      /* ... and known to have arrived */
+        uint32_t size_end;         /* sequence number behind the first of size_sent */
+        uint16_t doubted;          /* an MTU that was claimed; 0: none */
+        uint32_t doubted_sequence; /* of the segment that was too big, they say */
+        bool locked;               /* the path may take less than pmtu: no DF */
+    } mtu;
     uint8_t snd_wscale;                    /* shift of windows we receive */
     uint8_t rcv_wscale;                    /* shift of windows we send */
     bool window_scaling, timestamps, sack; /* negotiated */
@@ -352,8 +363,27 @@ uint32_t tcp_recovery_room(const struct tcp_socket *socket);
 void tcp_recovery_open(struct stack *stack, struct tcp_socket *socket);
 /* The handshake is done: what a repeated SYN has taught. */
 void tcp_recovery_established(struct tcp_socket *socket);
+/* What is in flight was too big for the path and is lost: it goes again from snd.una on, paced as by
+   slow start, but the window of before is soon reached again (RFC 1191, 6.4: no congestion). */
+void tcp_recovery_resend(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
 /* Nothing was sent for an RTO: restart from the initial window when set so (RFC 5681, 4.1). */
 void tcp_recovery_idle(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
+
+/* ---- tcp_mtu.c ---- */
+/* Sets pmtu and advmss from the cache and the route. */
+void tcp_mtu_open(struct stack *stack, struct tcp_socket *socket);
+/* The cache has changed since we looked: takes over what it says. */
+void tcp_mtu_refresh(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
+/* A segment leaves in a datagram of size bytes; end: the sequence number behind it. */
+void tcp_mtu_sent(struct tcp_socket *socket, uint32_t size, uint32_t end);
+/* Everything before ack has arrived. */
+void tcp_mtu_acked(struct tcp_socket *socket, uint32_t ack);
+/* The retransmission timer has fired; after tcp_recovery_timeout. */
+void tcp_mtu_timeout(struct stack *stack, struct tcp_socket *socket, uint64_t now_us);
+/* "Fragmentation needed" about the segment at sequence, which is in flight. Returns 0, or -1 when it
+   is not to be believed. */
+int tcp_mtu_too_big(struct stack *stack, struct tcp_socket *socket, const struct icmp_header *icmp,
+                    const struct ipv4_header *quoted, uint32_t sequence, uint64_t now_us);
 
 /* ---- tcp_wait.c ---- */
 /* Enters TIME-WAIT; a socket that no application holds is exchanged for its compact remnant and
@@ -389,8 +419,10 @@ void tcp_unreachable(struct stack *stack, const struct ipv4_header *header, cons
 /* May another challenge ACK go (RFC 5961, 7)? Counts both outcomes. */
 bool tcp_reset_may_challenge(struct stack *stack, uint16_t *sent, uint32_t *since_s,
                              uint64_t now_us);
-void tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
-                    const struct icmp_header *icmp, const struct ipv4_header *quoted,
-                    const uint8_t *quoted_tcp, uint64_t now_us);
+/* An ICMP error in datagram quotes a segment of ours, its first 8 bytes at least. Returns 0, or -1
+   when it was dropped: it quotes nothing in flight, or is not to be believed (RFC 5927). */
+int tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
+                   const struct icmp_header *icmp, const struct ipv4_header *quoted,
+                   const uint8_t *quoted_tcp, uint64_t now_us);
 
 #endif

@@ -303,6 +303,7 @@ static void in_acknowledge(struct stack *stack, struct tcp_socket *socket,
     if (segment->size == 0)
         stack_count(stack, STACK_COUNTER_TCP_PURE_ACKS);
     tcp_recovery_acked(stack, socket, segment, acked, now_us);
+    tcp_mtu_acked(socket, segment->header.acknowledgment);
     ring_consume(&socket->send, bytes);
     if (socket->send.used == 0)
         ring_release(&socket->send, &stack->pool);

@@ -13,12 +13,14 @@
    Data is not copied: the frame points into the send buffer. */
 #include <string.h>
 
+#include "../wire/ethernet.h"
 #include "state.h"
 
 enum {
     IPV4_AND_TCP_BYTES = 40,
     TIMESTAMP_OPTION_BYTES = 12,
     SEND_MSS_LEAST = 48, /* of a peer's MSS option: less would cost more headers than it is worth */
+    SACK_MSS_LEAST = 128, /* smaller segments have no room for SACK blocks */
 };
 
 /* One segment on its way out. */
@@ -101,11 +103,16 @@ static void out_put_sack(struct tcp_socket *socket, struct tcp_header *header)
         header->options_present |= TCP_OPTION_SACK;
 }
 
+static bool out_has_sack(const struct tcp_socket *socket)
+{
+    return socket->sack && socket->snd_mss >= SACK_MSS_LEAST;
+}
+
 static unsigned out_sack_bytes(const struct tcp_socket *socket)
 {
     unsigned most = socket->timestamps ? TCP_SACK_BLOCKS_MAX - 1 : TCP_SACK_BLOCKS_MAX;
     unsigned count = socket->range_count + (socket->duplicate.left != socket->duplicate.right);
-    if (!socket->sack || count == 0)
+    if (!out_has_sack(socket) || count == 0)
         return 0;
     return 4 + 8 * (count < most ? count : most);
 }
@@ -153,7 +160,7 @@ static void out_put_syn_options(const struct stack *stack, const struct tcp_sock
 {
     const struct stack_settings *settings = &stack->settings;
     bool answer = header->flags & TCP_ACK;
-    uint32_t mss = socket->pmtu - IPV4_AND_TCP_BYTES;
+    uint32_t mss = socket->advmss;
     if (socket->options.maximum_segment && mss > socket->options.maximum_segment)
         mss = socket->options.maximum_segment;
     header->mss = (uint16_t)mss;
@@ -186,7 +193,7 @@ static void out_fill_header(struct stack *stack, struct tcp_socket *socket,
     } else {
         header->window = out_window(stack, socket, now_us);
         header->options_present = socket->timestamps ? TCP_OPTION_TIMESTAMPS : 0;
-        if (socket->sack)
+        if (out_has_sack(socket))
             out_put_sack(socket, header);
     }
     header->timestamp_value = tcp_out_timestamp(stack, socket->ts_offset, now_us);
@@ -251,15 +258,22 @@ static int out_send(struct stack *stack, struct tcp_socket *socket, const struct
     if (plan->size > 0)
         frame->piece_count += (uint8_t)ring_pieces(&socket->send, plan->sequence - socket->snd.una,
                                                    plan->size, frame->piece + 1);
+    if (plan->size > 0) {
+        uint32_t first = plan->size < plan->mss ? plan->size : plan->mss;
+        tcp_mtu_sent(socket, (uint32_t)head - ETHERNET_HEADER_BYTES + first,
+                     plan->sequence + first);
+    }
     out_account(stack, socket, plan, now_us);
     out_settle(socket, plan);
+    bool dont_fragment = stack->settings.ip_pmtu_discovery && !socket->mtu.locked;
     const struct ip_send send = {
         .source_v4 = ip_address_to_v4(&socket->entry.local_address),
         .destination_v4 = ip_address_to_v4(&socket->entry.remote_address),
         .protocol = IPV4_PROTOCOL_TCP,
         .ttl = socket->options.ttl,
         .tos = socket->options.tos,
-        .dont_fragment = true,
+        .dont_fragment = dont_fragment,
+        .identification = dont_fragment ? 0 : (uint16_t)stack_random32(stack),
     };
     return ip_output(stack, frame, frame->header, &send, now_us);
 }
@@ -407,8 +421,11 @@ static bool out_plan_data(struct stack *stack, struct tcp_socket *socket, struct
         plan->flags |= TCP_PSH; /* the last byte of a write is in it (MUST-61, SHLD-27) */
     if (fin)
         plan->flags |= TCP_FIN;
-    plan->reason = again ? STACK_REASON_RTO : size ? STACK_REASON_DATA : STACK_REASON_CLOSE;
-    if (again)
+    if (again) /* back to snd.una by a timeout, or because the path's MTU fell */
+        plan->reason = socket->in_loss ? STACK_REASON_RTO : STACK_REASON_PATH_MTU;
+    else
+        plan->reason = size ? STACK_REASON_DATA : STACK_REASON_CLOSE;
+    if (again && socket->in_loss)
         stack_count(stack, STACK_COUNTER_TCP_SLOW_START_RETRANS);
     return true;
 }
@@ -502,10 +519,12 @@ static int out_socket(struct stack *stack, struct tcp_socket *socket, struct fra
                       uint64_t now_us)
 {
     enum tcp_state state = socket->entry.state;
-    struct out_plan plan = {.mss = socket->snd_mss - out_sack_bytes(socket)};
     int result = -1;
     if (state == TCP_CLOSED || state == TCP_LISTEN)
         return -1;
+    if (socket->mtu.generation != stack->pmtu.generation)
+        tcp_mtu_refresh(stack, socket, now_us);
+    struct out_plan plan = {.mss = socket->snd_mss - out_sack_bytes(socket)};
     if (socket->syn_wanted)
         result = out_syn(stack, socket, frame, now_us);
     else if (state == TCP_SYN_SENT)

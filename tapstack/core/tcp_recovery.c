@@ -241,6 +241,28 @@ void tcp_recovery_timeout(struct stack *stack, struct tcp_socket *socket, uint64
     recovery_event(stack, socket, STACK_REASON_RTO, now_us);
 }
 
+/* There are no ACKs to pace by, so it starts as after a pause (RFC 5681, 4.1); ssthresh lets the
+   window grow back to where it was. Duplicate ACKs below `recover` are echoes. */
+void tcp_recovery_resend(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
+{
+    struct congestion *congestion = &socket->congestion;
+    uint32_t initial = (uint32_t)stack->settings.tcp_initial_window * socket->snd_mss;
+    if (socket->in_recovery)
+        congestion->cwnd = congestion->ssthresh;
+    if (congestion->ssthresh < congestion->cwnd)
+        congestion->ssthresh = congestion->cwnd;
+    if (congestion->cwnd > initial)
+        congestion->cwnd = initial;
+    socket->snd.recover = socket->snd.max;
+    socket->snd.nxt = socket->snd.una;
+    socket->in_recovery = false;
+    socket->retransmit_wanted = false;
+    socket->duplicate_acks = 0;
+    socket->timed_at = 0;
+    recovery_event(stack, socket, STACK_REASON_PATH_MTU, now_us);
+    tcp_socket_want_output(stack, socket);
+}
+
 void tcp_recovery_idle(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     struct congestion *congestion = &socket->congestion;

@@ -4,7 +4,6 @@
 
 enum {
     CHALLENGE_SECONDS = 5, /* RFC 5961, 7: the limit's span */
-    PATH_MTU_LEAST = 552,  /* below it a forged "fragmentation needed" would only cost */
 };
 
 void tcp_reset_bare(struct stack *stack, const struct tcp_entry *entry, struct tcp_header *header,
@@ -103,23 +102,6 @@ static bool icmp_is_opening(const struct tcp_socket *socket)
     return socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED;
 }
 
-/* Fragmentation needed (RFC 1191): segments get smaller, the lost one is sent again. Never larger,
-   never below a floor (RFC 5927, 7). */
-static void icmp_shrink_mtu(struct stack *stack, struct tcp_socket *socket, uint32_t mtu)
-{
-    if (mtu < PATH_MTU_LEAST)
-        mtu = PATH_MTU_LEAST;
-    if (mtu >= socket->pmtu)
-        return;
-    socket->pmtu = (uint16_t)mtu;
-    tcp_out_update_mss(stack, socket);
-    if (icmp_is_opening(socket))
-        return;
-    socket->snd.nxt = socket->snd.una;
-    socket->timed_at = 0;
-    tcp_socket_want_output(stack, socket);
-}
-
 /* Delivery trouble that may pass: remembered, and told when the application asks (MUST-47,
  * MUST-56). */
 static void icmp_soft_error(struct stack *stack, struct tcp_socket *socket, uint8_t type,
@@ -160,33 +142,52 @@ void tcp_unreachable(struct stack *stack, const struct ipv4_header *header, cons
                         now_us);
 }
 
-/* RFC 9293 3.9.2.2, RFC 5461, RFC 5927: what says that nobody is there ends an attempt to connect;
-   a standing connection only remembers it (MUST-56). */
-static void icmp_apply(struct stack *stack, struct tcp_socket *socket,
-                       const struct icmp_header *icmp, uint64_t now_us)
+/* What says that nobody is there, or that somebody in between won't have it: ends an attempt to
+   connect (RFC 9293, SHLD-26; RFC 5461, 4). Returns the error, or 0 for what may pass (MUST-56). */
+static int icmp_hard_error(const struct icmp_header *icmp)
 {
-    bool unreachable = icmp->type == ICMP_DESTINATION_UNREACHABLE;
-    bool hard = unreachable && (icmp->code == ICMP_CODE_PROTOCOL_UNREACHABLE ||
-                                icmp->code == ICMP_CODE_PORT_UNREACHABLE);
-    if (unreachable && icmp->code == ICMP_CODE_FRAGMENTATION_NEEDED)
-        icmp_shrink_mtu(stack, socket, icmp->rest & 0xffff);
-    else if (hard && icmp_is_opening(socket))
-        icmp_end_opening(stack, socket, STACK_REFUSED, now_us);
-    else
-        icmp_soft_error(stack, socket, icmp->type, icmp->code, now_us);
+    if (icmp->type != ICMP_DESTINATION_UNREACHABLE)
+        return 0;
+    switch (icmp->code) {
+    case ICMP_CODE_PROTOCOL_UNREACHABLE:
+    case ICMP_CODE_PORT_UNREACHABLE:
+        return STACK_REFUSED;
+    case ICMP_CODE_NET_PROHIBITED:
+    case ICMP_CODE_HOST_PROHIBITED:
+    case ICMP_CODE_PROHIBITED:
+        return STACK_UNREACHABLE;
+    default:
+        return 0;
+    }
 }
 
-void tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
-                    const struct icmp_header *icmp, const struct ipv4_header *quoted,
-                    const uint8_t *quoted_tcp, uint64_t now_us)
+/* RFC 9293 3.9.2.2, RFC 5461, RFC 5927: a standing connection only remembers an error. Returns 0, or
+   -1 when it was not believed. */
+static int icmp_apply(struct stack *stack, struct tcp_socket *socket,
+                      const struct icmp_header *icmp, const struct ipv4_header *quoted,
+                      uint32_t sequence, uint64_t now_us)
+{
+    int hard = icmp_hard_error(icmp);
+    if (icmp->type == ICMP_DESTINATION_UNREACHABLE && icmp->code == ICMP_CODE_FRAGMENTATION_NEEDED)
+        return tcp_mtu_too_big(stack, socket, icmp, quoted, sequence, now_us);
+    if (hard && icmp_is_opening(socket))
+        icmp_end_opening(stack, socket, hard, now_us);
+    else
+        icmp_soft_error(stack, socket, icmp->type, icmp->code, now_us);
+    return 0;
+}
+
+int tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
+                   const struct icmp_header *icmp, const struct ipv4_header *quoted,
+                   const uint8_t *quoted_tcp, uint64_t now_us)
 {
     struct tcp_socket *socket = icmp_find_socket(stack, quoted, quoted_tcp);
     uint32_t sequence = bytes_get32(quoted_tcp + 4);
+    uint32_t id = socket ? socket->entry.id : 0;
     /* RFC 5927, 4.1: only what quotes something in flight can have met its fate. */
-    if (!socket || !seq_ge(sequence, socket->snd.una) || !seq_lt(sequence, socket->snd.max)) {
-        stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, socket ? socket->entry.id : 0,
-                   datagram->frame->piece[0].size, now_us);
-        return;
-    }
-    icmp_apply(stack, socket, icmp, now_us);
+    if (!socket || !seq_ge(sequence, socket->snd.una) || !seq_lt(sequence, socket->snd.max))
+        return stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, id, datagram->payload_bytes, now_us);
+    if (icmp_apply(stack, socket, icmp, quoted, sequence, now_us) != 0)
+        return stack_drop(stack, STACK_COUNTER_PMTU_IGNORED, id, datagram->payload_bytes, now_us);
+    return 0;
 }

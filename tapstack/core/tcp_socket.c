@@ -230,14 +230,6 @@ static uint32_t socket_timestamp_offset(const struct stack *stack, const struct 
     return (uint32_t)(stack_hash(stack, 1, pair, sizeof pair) >> 32);
 }
 
-static uint16_t socket_path_mtu(const struct stack *stack, const struct tcp_entry *entry)
-{
-    uint32_t next_hop;
-    const struct route *route =
-        route_find(&stack->routes, ip_address_to_v4(&entry->remote_address), &next_hop);
-    return route ? stack->interface[route->interface].mtu_bytes : 576;
-}
-
 void tcp_socket_set_iss(struct tcp_socket *socket, uint32_t iss)
 {
     socket->snd.iss = iss;
@@ -249,7 +241,7 @@ void tcp_socket_prepare(struct stack *stack, struct tcp_socket *socket, uint64_t
 {
     tcp_socket_set_iss(socket, socket_initial_sequence(stack, &socket->entry, now_us));
     socket->ts_offset = socket_timestamp_offset(stack, &socket->entry);
-    socket->pmtu = socket_path_mtu(stack, &socket->entry);
+    tcp_mtu_open(stack, socket);
     socket->peer_mss = TCP_MSS_DEFAULT;
     socket->rto_us = (uint32_t)stack->settings.tcp_rto_initial_us;
     tcp_receive_start_quick_acks(stack, socket);

@@ -129,6 +129,7 @@ static bool timer_retransmit(struct stack *stack, struct tcp_socket *socket, uin
     tcp_recovery_timeout(stack, socket, now_us);
     if (socket->retransmits < UINT8_MAX)
         socket->retransmits++;
+    tcp_mtu_timeout(stack, socket, now_us);
     if (socket->retransmits == stack->settings.tcp_retries1) /* R1: SHLD-9 */
         tcp_socket_signal(stack, socket, STACK_READY_SOFT_ERROR);
     socket->backoff += socket->backoff < BACKOFF_MAX;

@@ -398,7 +398,8 @@ static void program_create_stack(struct daemon *daemon)
     const struct config *config = &daemon->config;
     struct stack_config stack = {.memory = heap_memory,
                                  .settings = config->settings,
-                                 .event_capacity = config->event_capacity};
+                                 .event_capacity = config->event_capacity,
+                                 .utc_offset_us = clock_realtime_ns() / 1000 - daemon->loop.now_us};
     struct stack_interface_config interface = {.mac = config->mac,
                                                .mtu_bytes = config->mtu_bytes,
                                                .address_v4 = config->address_v4,

@@ -201,19 +201,6 @@ static void append_udp(struct append *to, const struct ipv4_header *ip, const ui
     append_char(to, ')');
 }
 
-static const char *unreachable_name(uint8_t code)
-{
-    static const char names[][24] = {
-        [ICMP_CODE_NET_UNREACHABLE] = "net_unreachable",
-        [ICMP_CODE_HOST_UNREACHABLE] = "host_unreachable",
-        [ICMP_CODE_PROTOCOL_UNREACHABLE] = "protocol_unreachable",
-        [ICMP_CODE_PORT_UNREACHABLE] = "port_unreachable",
-        [ICMP_CODE_FRAGMENTATION_NEEDED] = "frag_needed",
-        [ICMP_CODE_SOURCE_ROUTE_FAILED] = "source_route_failed",
-    };
-    return code < sizeof names / sizeof names[0] ? names[code] : NULL;
-}
-
 static const char *icmp_name(uint8_t type)
 {
     switch (type) {
@@ -231,6 +218,10 @@ static const char *icmp_name(uint8_t type)
         return "time_exceeded";
     case ICMP_PARAMETER_PROBLEM:
         return "parameter_problem";
+    case ICMP_TIMESTAMP_REQUEST:
+        return "timestamp_request";
+    case ICMP_TIMESTAMP_REPLY:
+        return "timestamp_reply";
     default:
         return NULL;
     }
@@ -241,7 +232,7 @@ static void append_icmp_type(struct append *to, const struct icmp_header *header
 {
     bool unreachable = header->type == ICMP_DESTINATION_UNREACHABLE;
     const char *type = icmp_name(header->type);
-    const char *code = unreachable ? unreachable_name(header->code) : NULL;
+    const char *code = unreachable ? icmp_unreachable_name(header->code) : NULL;
     if (type)
         append_string(to, type);
     else

@@ -107,14 +107,13 @@ static void test_types_that_get_no_answer(void **state)
     } rows[] = {
         {ICMP_ECHO_REPLY, STACK_COUNTER_ICMP_IN_IGNORED},
         {ICMP_SOURCE_QUENCH, STACK_COUNTER_ICMP_IN_SRC_QUENCHS},
-        {ICMP_REDIRECT, STACK_COUNTER_ICMP_IN_IGNORED},
-        {9, STACK_COUNTER_ICMP_IN_IGNORED},  /* router advertisement */
-        {10, STACK_COUNTER_ICMP_IN_IGNORED}, /* router solicitation */
-        {13, STACK_COUNTER_ICMP_IN_IGNORED}, /* timestamp */
-        {14, STACK_COUNTER_ICMP_IN_IGNORED},
-        {15, STACK_COUNTER_ICMP_IN_IGNORED}, /* information */
-        {17, STACK_COUNTER_ICMP_IN_IGNORED}, /* address mask */
-        {18, STACK_COUNTER_ICMP_IN_IGNORED},
+        {ICMP_ROUTER_ADVERTISEMENT, STACK_COUNTER_ICMP_IN_ROUTER_ADVERTS},
+        {ICMP_ROUTER_SOLICITATION, STACK_COUNTER_ICMP_IN_ROUTER_SOLICITS},
+        {ICMP_TIMESTAMP_REPLY, STACK_COUNTER_ICMP_IN_TIMESTAMP_REPS},
+        {ICMP_INFORMATION_REQUEST, STACK_COUNTER_ICMP_IN_INFOS},
+        {ICMP_INFORMATION_REPLY, STACK_COUNTER_ICMP_IN_INFO_REPS},
+        {ICMP_ADDRESS_MASK_REQUEST, STACK_COUNTER_ICMP_IN_ADDR_MASKS},
+        {ICMP_ADDRESS_MASK_REPLY, STACK_COUNTER_ICMP_IN_ADDR_MASK_REPS},
         {40, STACK_COUNTER_ICMP_IN_IGNORED},
         {255, STACK_COUNTER_ICMP_IN_IGNORED},
     };
@@ -358,7 +357,9 @@ static void test_errors_are_limited(void **state)
     learn_peer();
     unsigned first = errors_for(1000);
     assert_in_range(first, 60, 100);
-    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_RATE_LIMIT), 1000 - first);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_RATE_LIMIT_GLOBAL) +
+                         counter(STACK_COUNTER_ICMP_OUT_RATE_LIMIT_HOST),
+                     1000 - first);
     assert_int_equal(errors_for(10), 0);
     net_now += 100000; /* a tenth of the second's worth comes back */
     assert_in_range(errors_for(100), 6, 10);
