@@ -13,11 +13,25 @@
     COUNTER(ARP_OUT_REQUESTS, "ArpOutRequests", "requests sent")                                   \
     COUNTER(ARP_OUT_REPLIES, "ArpOutReplies", "replies sent")                                      \
     COUNTER(ARP_IN_ERRORS, "ArpInErrors", "dropped: malformed, or a sender that cannot be")        \
+    COUNTER(ARP_IN_UNKNOWN_OPS, "ArpInUnknownOps",                                                 \
+            "dropped: neither request nor reply (RFC 5494)")                                       \
+    COUNTER(ARP_IN_MISMATCHES, "ArpInMismatches",                                                  \
+            "packets whose sender is not the source of their frame")                               \
     COUNTER(ARP_IN_IGNORED, "ArpInIgnored", "dropped: nothing of ours was asked or answered")      \
     COUNTER(ARP_TABLE_FULL, "ArpTableFull", "dropped: no room in the neighbor cache")              \
     COUNTER(ARP_QUEUE_DROPS, "ArpQueueDrops",                                                      \
             "dropped: the queue of an unresolved neighbor was full")                               \
     COUNTER(ARP_FAILED, "ArpFailed", "dropped: the neighbor did not answer")                       \
+    COUNTER(ARP_NOT_LEARNED, "ArpNotLearned",                                                      \
+            "askers not remembered: the neighbor cache is full of others in use")                  \
+    COUNTER(ARP_CLAIMS, "ArpClaims", "packets with another MAC for a neighbor that we know")       \
+    COUNTER(ARP_MOVED, "ArpMoved", "neighbors that were found at another MAC")                     \
+    COUNTER(ARP_OUT_PROXIES, "ArpOutProxies", "replies sent for hosts that we forward to")         \
+    COUNTER(ARP_CONFLICTS, "ArpConflicts",                                                         \
+            "dropped: another host uses an address of ours (RFC 5227, 2.4)")                       \
+    COUNTER(ARP_DEFENCES, "ArpDefences", "announcements that defended an address of ours")         \
+    COUNTER(ARP_ADDRESS_UNUSABLE, "ArpAddressUnusable",                                            \
+            "dropped: to or from an address of ours that is being probed or was given up")         \
     /* Ethernet */                                                                                 \
     COUNTER(ETH_IN_TRUNCATED, "EthInTruncated", "dropped: shorter than an Ethernet header")        \
     COUNTER(ETH_IN_UNKNOWN_TYPE, "EthInUnknownType", "dropped: EtherType without a handler")       \

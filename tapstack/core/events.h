@@ -2,8 +2,9 @@
 
    EVENT(id, name, first, second, third, fourth argument's name). An argument name that ends in
    `_at` or `_us` is a time in microseconds, one that is `reason` is an enum stack_reason, `counter`
-   an enum stack_counter, `timer` an enum tcp_timer, `from` and `to` are enum tcp_state. Empty: not
-   used. */
+   an enum stack_counter, `timer` an enum tcp_timer, `from` and `to` are enum tcp_state, for a
+   neighbor enum neighbor_state, for an address enum address_state; `mac_first` and `mac_last` are
+   the halves of a MAC address. Empty: not used. */
 #ifndef TAPSTACK_CORE_EVENTS_H
 #define TAPSTACK_CORE_EVENTS_H
 
@@ -25,7 +26,9 @@
     EVENT(URGENT, "urgent", "pointer", "", "", "")                                                 \
     EVENT(SOFT_ERROR, "soft-error", "type", "code", "", "")                                        \
     EVENT(PATH_MTU, "path-mtu", "before", "after", "", "")                                         \
-    EVENT(NEIGHBOR, "neighbor", "from", "to", "v4", "")
+    EVENT(NEIGHBOR, "neighbor", "from", "to", "v4", "")                                            \
+    EVENT(ADDRESS, "address", "from", "to", "v4", "")                                              \
+    EVENT(CONFLICT, "conflict", "v4", "defended", "mac_first", "mac_last")
 
 /* Why a segment was sent, retransmitted or reset, why cwnd or the window changed. */
 #define STACK_REASONS(REASON)                                                                      \

@@ -42,7 +42,7 @@ int stack_add_interface(struct stack *stack, const struct stack_interface_config
         return error == STACK_NO_MEMORY ? STACK_NO_MEMORY : STACK_INVALID;
     stack->interface[index] = *config;
     stack->interface_count++;
-    neighbor_announce(stack, index, now_us);
+    conflict_start(stack, index, config->address_v4, now_us);
     return (int)index;
 }
 
@@ -79,37 +79,4 @@ bool stack_next_route(const struct stack *stack, uint32_t *cursor, struct stack_
         .interface = found->interface,
     };
     return true;
-}
-
-static void describe_neighbor(const struct neighbor *found, struct stack_neighbor *neighbor,
-                              uint64_t now_us)
-{
-    *neighbor = (struct stack_neighbor){
-        .v4 = found->v4,
-        .mac = found->mac,
-        .state = found->state,
-        .interface = found->interface,
-        .queued = found->queue.count,
-        .confirmed_us = found->confirmed_at ? now_us - found->confirmed_at : UINT64_MAX,
-    };
-}
-
-/* The cursor holds the bucket in its upper half and the place in the bucket's chain in the
-   lower. */
-bool stack_next_neighbor(const struct stack *stack, uint32_t *cursor,
-                         struct stack_neighbor *neighbor, uint64_t now_us)
-{
-    for (uint32_t bucket = *cursor >> 16; bucket < NEIGHBOR_BUCKETS; bucket++) {
-        uint32_t place = *cursor & 0xffff;
-        const struct neighbor *found = stack->neighbors.bucket[bucket];
-        for (uint32_t i = 0; found && i < place; i++)
-            found = found->next;
-        if (found) {
-            describe_neighbor(found, neighbor, now_us);
-            (*cursor)++;
-            return true;
-        }
-        *cursor = (bucket + 1) << 16;
-    }
-    return false;
 }

@@ -92,6 +92,8 @@ int ip_input(struct stack *stack, const struct frame *frame, const uint8_t *byte
     if (!is_foreign_source(stack, header->source_v4) ||
         !(group || ip_is_local(stack, header->destination_v4)))
         return stack_drop(stack, STACK_COUNTER_IP_IN_ADDR_ERRORS, 0, size, now_us);
+    if (!conflict_may_use(stack, header->destination_v4))
+        return stack_drop(stack, STACK_COUNTER_ARP_ADDRESS_UNUSABLE, 0, size, now_us);
     if (header->fragment_offset != 0 || header->more_fragments)
         return stack_drop(stack, STACK_COUNTER_IP_IN_FRAGMENTS, 0, size, now_us);
 
@@ -187,6 +189,8 @@ int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const s
     const struct route *route = find_route(stack, send->destination_v4, &next_hop);
     if (!route)
         return stack_drop(stack, STACK_COUNTER_IP_OUT_NO_ROUTES, 0, size, now_us);
+    if (!conflict_may_use(stack, send->source_v4))
+        return stack_drop(stack, STACK_COUNTER_ARP_ADDRESS_UNUSABLE, 0, size, now_us);
     if (size - ETHERNET_HEADER_BYTES > TOTAL_BYTES_MAX)
         return stack_drop(stack, STACK_COUNTER_IP_OUT_DISCARDS, 0, size, now_us);
     frame->interface = route->interface;

@@ -59,6 +59,16 @@ const char *neighbor_state_name(unsigned state)
     return table_name(name, TABLE_SIZE(name), state);
 }
 
+const char *address_state_name(unsigned state)
+{
+    static const char *const name[ADDRESS_STATE_COUNT] = {
+        [ADDRESS_NONE] = "NONE",           [ADDRESS_TENTATIVE] = "TENTATIVE",
+        [ADDRESS_ANNOUNCED] = "ANNOUNCED", [ADDRESS_IN_USE] = "IN-USE",
+        [ADDRESS_GIVEN_UP] = "GIVEN-UP",
+    };
+    return table_name(name, TABLE_SIZE(name), state);
+}
+
 const char *stack_event_name(unsigned kind)
 {
     static const char *const name[] = {

@@ -2,173 +2,58 @@
 
    An entry lives through these states (RFC 4861, 7.3.2, with ARP's packets):
 
-       INCOMPLETE  a broadcast request is out, frames wait; arp_retries requests without an answer
-                   make it FAILED and drop the frames.
-       REACHABLE   answered, or TCP saw progress, within arp_reachable_us; then STALE.
+       INCOMPLETE  broadcast requests are out, frames wait; arp.retries of them without an answer
+                   make it FAILED, and the senders of the frames are told.
+       REACHABLE   answered, or TCP saw progress, within arp.reachable (half to one and a half times
+                   of it, drawn anew each time: RFC 4861, 6.3.2); then STALE.
        STALE       the address is known but unproven. Nothing happens until it is used: then DELAY.
-       DELAY       used, and TCP has five seconds to prove it; then PROBE.
-       PROBE       unicast requests, arp_retries of them; then FAILED.
-       FAILED      nobody answered. Frames are dropped for one arp_retry_us, so that a dead neighbor
+                   Not used for arp.idle, it is forgotten.
+       DELAY       used, and TCP has arp.delay to prove it; then PROBE.
+       PROBE       unicast requests (RFC 1122, 2.3.2.1), arp.probes of them, while frames go on to
+                   the address that we have. No answer: INCOMPLETE, everybody is asked.
+       FAILED      nobody answered. Frames are dropped for one arp.retry, so that a dead neighbor
                    costs little; the next one after that starts over. Forgotten after a minute.
        PERMANENT   set by hand; no packet changes it.
 
    An entry is made when we have something to send, or when somebody on our network asks for us;
    nobody else can make one, so strangers can't fill the table. An entry made for an asker is STALE:
-   that he asked does not prove that our frames reach him. What we believe of an entry that exists
-   follows every packet of its owner, as RFC 826 has it.
+   that he asked does not prove that our frames reach him.
 
-   When the table is full the least useful entry goes: a FAILED one, else the STALE one that we have
-   not sent to for the longest time, never a gateway. */
+   Whom to believe. ARP proves nothing: anybody on the link can claim any address, and RFC 826 takes
+   every claim. Where we do not know a MAC, or have never sent to it, so do we. But an entry that we
+   have used does not follow a packet that names another MAC: it is contested, and the MAC that we
+   have is asked first, by unicast, arp.probes times with arp.verify between them, while frames go
+   on to it. Does its owner answer, then the claim was forged, or two hosts have one address: nothing
+   changes. Does it not, then everybody is asked, and who answers is believed. So a forger can't
+   take over a neighbor that is alive, and a standby that takes over the address of a dead one does
+   so within arp.probes * arp.verify (0.6 s) of its announcement. An entry is contested at most once
+   a second, so a flood of claims costs one question a second. TCP's progress does not end
+   a contest: it may be the work of what was sent before. arp.verify 0 switches all this off. */
 #include "neighbor.h"
 
 #include <string.h>
 
-#include "../wire/ethernet.h"
+#include "conflict.h"
 #include "ip.h"
 #include "state.h"
 
 enum {
-    DELAY_US = 5000000,   /* DELAY_FIRST_PROBE_TIME of RFC 4861, 10 */
     FORGET_US = 60000000, /* how long a FAILED entry is shown and kept */
+    CONTEST_US = 1000000, /* least time between two contests of an entry */
+    PERMILLE = 1000,
 };
 
 static const struct mac_address broadcast_mac = {{255, 255, 255, 255, 255, 255}};
-
-/* The chain an address belongs to. The secret factor keeps strangers from choosing addresses that
-   all fall into one chain (multiply-shift hashing); the constant spreads them under a poor seed
-   too. */
-static struct neighbor **find_bucket(struct stack *stack, uint32_t v4)
-{
-    uint64_t factor;
-    memcpy(&factor, stack->seed, sizeof factor);
-    factor = (factor ^ UINT64_C(0x9e3779b97f4a7c15)) | 1;
-    return &stack->neighbors.bucket[v4 * factor >> 56];
-}
-
-static struct neighbor *find_neighbor(struct stack *stack, unsigned interface, uint32_t v4)
-{
-    struct neighbor *neighbor = *find_bucket(stack, v4);
-    while (neighbor && (neighbor->v4 != v4 || neighbor->interface != interface))
-        neighbor = neighbor->next;
-    return neighbor;
-}
-
-static void set_state(struct stack *stack, struct neighbor *neighbor, enum neighbor_state state,
-                      uint64_t now_us)
-{
-    if (neighbor->state == state)
-        return;
-    stack_event_add(stack, STACK_EVENT_NEIGHBOR, 0, now_us, neighbor->state, state, neighbor->v4,
-                    0);
-    neighbor->state = (uint8_t)state;
-    neighbor->changed_at = now_us;
-    wheel_cancel(&stack->neighbors.wheel, &neighbor->timer);
-}
 
 static void set_timer(struct stack *stack, struct neighbor *neighbor, uint64_t at_us)
 {
     wheel_arm(&stack->neighbors.wheel, &neighbor->timer, at_us);
 }
 
-/* ---- The table ---- */
+/* ---- Packets ---- */
 
-static void drop_queue(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
-{
-    struct packet *packet;
-    while ((packet = packet_queue_pop(&neighbor->queue))) {
-        stack_drop(stack, STACK_COUNTER_ARP_FAILED, 0, frame_size(&packet->frame), now_us);
-        packet_destroy(&stack->pool, packet);
-    }
-}
-
-static void remove_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
-{
-    struct neighbor **link = find_bucket(stack, neighbor->v4);
-    while (*link != neighbor)
-        link = &(*link)->next;
-    *link = neighbor->next;
-    stack->neighbors.count--;
-    set_state(stack, neighbor, NEIGHBOR_NONE, now_us);
-    drop_queue(stack, neighbor, now_us);
-    pool_give(&stack->pool, neighbor, sizeof *neighbor);
-}
-
-static bool is_gateway(const struct stack *stack, const struct neighbor *neighbor)
-{
-    for (unsigned i = 0; i < stack->routes.count; i++) {
-        const struct route *route = &stack->routes.route[i];
-        if (route->gateway == neighbor->v4 && route->interface == neighbor->interface)
-            return true;
-    }
-    return false;
-}
-
-/* Would we rather lose a than b? Both are FAILED or STALE. */
-static bool is_less_useful(const struct neighbor *a, const struct neighbor *b)
-{
-    if (a->state != b->state)
-        return a->state == NEIGHBOR_FAILED;
-    if (a->used_at != b->used_at)
-        return a->used_at < b->used_at;
-    return a->changed_at < b->changed_at;
-}
-
-/* Makes room for one entry. Looks at all of them, but only when the table is full. */
-static bool evict_neighbor(struct stack *stack, uint64_t now_us)
-{
-    struct neighbor *victim = NULL;
-    for (unsigned bucket = 0; bucket < NEIGHBOR_BUCKETS; bucket++) {
-        for (struct neighbor *n = stack->neighbors.bucket[bucket]; n; n = n->next) {
-            if ((n->state == NEIGHBOR_STALE || n->state == NEIGHBOR_FAILED) &&
-                (!victim || is_less_useful(n, victim)) && !is_gateway(stack, n))
-                victim = n;
-        }
-    }
-    if (victim)
-        remove_neighbor(stack, victim, now_us);
-    return victim != NULL;
-}
-
-/* A new entry in no state yet, or NULL when there is no room. */
-static struct neighbor *create_neighbor(struct stack *stack, unsigned interface, uint32_t v4,
-                                        uint64_t now_us)
-{
-    if (stack->neighbors.count >= stack->settings.arp_table_max && !evict_neighbor(stack, now_us))
-        return NULL;
-    struct neighbor *neighbor = pool_take(&stack->pool, sizeof *neighbor);
-    if (!neighbor)
-        return NULL;
-    struct neighbor **bucket = find_bucket(stack, v4);
-    *neighbor = (struct neighbor){
-        .next = *bucket,
-        .v4 = v4,
-        .interface = (uint16_t)interface,
-        .changed_at = now_us,
-    };
-    *bucket = neighbor;
-    stack->neighbors.count++;
-    return neighbor;
-}
-
-void neighbor_close(struct stack *stack)
-{
-    for (unsigned bucket = 0; bucket < NEIGHBOR_BUCKETS; bucket++) {
-        struct neighbor *neighbor;
-        while ((neighbor = stack->neighbors.bucket[bucket])) {
-            stack->neighbors.bucket[bucket] = neighbor->next;
-            wheel_cancel(&stack->neighbors.wheel, &neighbor->timer);
-            packet_queue_clear(&neighbor->queue, &stack->pool);
-            pool_give(&stack->pool, neighbor, sizeof *neighbor);
-        }
-    }
-    stack->neighbors.count = 0;
-}
-
-/* ---- Sending ---- */
-
-/* Queues a frame with an ARP packet of ours, padded to Ethernet's least size. */
-static void send_arp(struct stack *stack, unsigned interface, const struct arp_packet *arp,
-                     const struct mac_address *destination, uint64_t now_us)
+void neighbor_send_arp(struct stack *stack, unsigned interface, const struct arp_packet *arp,
+                       const struct mac_address *destination, uint64_t now_us)
 {
     struct packet *packet = NULL;
     if (stack->out.count < PACKET_QUEUE_MAX)
@@ -191,73 +76,42 @@ static void send_arp(struct stack *stack, unsigned interface, const struct arp_p
                                                      : STACK_COUNTER_ARP_OUT_REPLIES);
 }
 
-/* Asks for an address: everybody, or only the host that last had it. */
-static void send_request(struct stack *stack, unsigned interface, uint32_t target_v4,
-                         const struct mac_address *destination, uint64_t now_us)
+/* The next request of an INCOMPLETE or PROBE entry: to everybody, or to the MAC that we have. Not
+   while our own address is in doubt, for the request would name it as ours (RFC 5227, 2.1.1). */
+static void ask_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    const struct stack_interface_config *own = &stack->interface[interface];
+    const struct stack_interface_config *own = &stack->interface[neighbor->interface];
+    bool probe = neighbor->state == NEIGHBOR_PROBE;
+    bool hurry = probe && neighbor->contested;
     struct arp_packet request = {
         .operation = ARP_REQUEST,
         .sender_mac = own->mac,
         .sender_v4 = own->address_v4,
-        .target_v4 = target_v4,
+        .target_v4 = neighbor->v4,
     };
-    send_arp(stack, interface, &request, destination, now_us);
-}
-
-void neighbor_announce(struct stack *stack, unsigned interface, uint64_t now_us)
-{
-    send_request(stack, interface, stack->interface[interface].address_v4, &broadcast_mac, now_us);
-}
-
-static void send_reply(struct stack *stack, unsigned interface, const struct arp_packet *request,
-                       uint64_t now_us)
-{
-    const struct stack_interface_config *own = &stack->interface[interface];
-    struct arp_packet reply = {
-        .operation = ARP_REPLY,
-        .sender_mac = own->mac,
-        .sender_v4 = own->address_v4,
-        .target_mac = request->sender_mac,
-        .target_v4 = request->sender_v4,
-    };
-    send_arp(stack, interface, &reply, &request->sender_mac, now_us);
-}
-
-/* The next request of an INCOMPLETE or PROBE entry. */
-static void ask_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
-{
-    bool known = neighbor->state == NEIGHBOR_PROBE;
     neighbor->requests++;
-    send_request(stack, neighbor->interface, neighbor->v4, known ? &neighbor->mac : &broadcast_mac,
-                 now_us);
-    set_timer(stack, neighbor, now_us + stack->settings.arp_retry_us);
+    if (conflict_may_use(stack, own->address_v4))
+        neighbor_send_arp(stack, neighbor->interface, &request,
+                          probe ? &neighbor->mac : &broadcast_mac, now_us);
+    set_timer(stack, neighbor,
+              now_us + (hurry ? stack->settings.arp_verify_us : stack->settings.arp_retry_us));
 }
 
 static void start_asking(struct stack *stack, struct neighbor *neighbor, enum neighbor_state state,
                          uint64_t now_us)
 {
-    set_state(stack, neighbor, state, now_us);
+    neighbor_table_set_state(stack, neighbor, state, now_us);
     neighbor->requests = 0;
     ask_neighbor(stack, neighbor, now_us);
 }
 
-/* Keeps a copy of the frame until the neighbor is known. Returns 0, or -1 when it was dropped. */
-static int queue_frame(struct stack *stack, struct neighbor *neighbor, const struct frame *frame,
-                       uint64_t now_us)
+void neighbor_ask(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    struct packet *packet = packet_copy(&stack->pool, frame);
-    if (!packet)
-        return stack_drop(stack, STACK_COUNTER_IP_OUT_DISCARDS, 0, frame_size(frame), now_us);
-    packet->queued_at = now_us;
-    if (neighbor->queue.count >= stack->settings.arp_queue_max) {
-        struct packet *oldest = packet_queue_pop(&neighbor->queue);
-        stack_drop(stack, STACK_COUNTER_ARP_QUEUE_DROPS, 0, frame_size(&oldest->frame), now_us);
-        packet_destroy(&stack->pool, oldest);
-    }
-    packet_queue_push(&neighbor->queue, packet);
-    return 0;
+    bool known = neighbor_is_known(neighbor);
+    start_asking(stack, neighbor, known ? NEIGHBOR_PROBE : NEIGHBOR_INCOMPLETE, now_us);
 }
+
+/* ---- Sending ---- */
 
 static int use_known(const struct neighbor *neighbor, uint8_t *destination)
 {
@@ -267,16 +121,16 @@ static int use_known(const struct neighbor *neighbor, uint8_t *destination)
 
 static void start_delay(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    set_state(stack, neighbor, NEIGHBOR_DELAY, now_us);
-    set_timer(stack, neighbor, now_us + DELAY_US);
+    neighbor_table_set_state(stack, neighbor, NEIGHBOR_DELAY, now_us);
+    set_timer(stack, neighbor, now_us + stack->settings.arp_delay_us);
 }
 
 int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *destination,
                      uint32_t next_hop, uint64_t now_us)
 {
-    struct neighbor *neighbor = find_neighbor(stack, frame->interface, next_hop);
+    struct neighbor *neighbor = neighbor_table_find(stack, frame->interface, next_hop);
     if (!neighbor)
-        neighbor = create_neighbor(stack, frame->interface, next_hop, now_us);
+        neighbor = neighbor_table_create(stack, frame->interface, next_hop, true, now_us);
     if (!neighbor)
         return stack_drop(stack, STACK_COUNTER_ARP_TABLE_FULL, 0, frame_size(frame), now_us);
     neighbor->used_at = now_us;
@@ -288,73 +142,127 @@ int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *de
         if (now_us - neighbor->changed_at < stack->settings.arp_retry_us)
             return stack_drop(stack, STACK_COUNTER_ARP_FAILED, 0, frame_size(frame), now_us);
         start_asking(stack, neighbor, NEIGHBOR_INCOMPLETE, now_us);
-        return queue_frame(stack, neighbor, frame, now_us);
+        return neighbor_table_push(stack, neighbor, frame, now_us);
     case NEIGHBOR_NONE:
         start_asking(stack, neighbor, NEIGHBOR_INCOMPLETE, now_us);
-        return queue_frame(stack, neighbor, frame, now_us);
+        return neighbor_table_push(stack, neighbor, frame, now_us);
     case NEIGHBOR_INCOMPLETE:
-        return queue_frame(stack, neighbor, frame, now_us);
+        return neighbor_table_push(stack, neighbor, frame, now_us);
     default:
         return use_known(neighbor, destination);
     }
 }
 
-/* ---- Learning ---- */
+/* ---- Believing ---- */
 
-static void release_queue(struct stack *stack, struct neighbor *neighbor)
+bool neighbor_is_known(const struct neighbor *neighbor)
+{
+    switch (neighbor->state) {
+    case NEIGHBOR_NONE:
+    case NEIGHBOR_INCOMPLETE:
+    case NEIGHBOR_FAILED:
+        return false;
+    default:
+        return true;
+    }
+}
+
+void neighbor_release_queue(struct stack *stack, struct neighbor *neighbor)
 {
     struct packet *packet;
-    while ((packet = packet_queue_pop(&neighbor->queue))) {
+    while ((packet = neighbor_table_pop(stack, neighbor))) {
         use_known(neighbor, packet->bytes);
         stack_queue_packet(stack, packet);
     }
 }
 
+static uint64_t trusted_until(const struct stack *stack, const struct neighbor *neighbor)
+{
+    uint64_t base_us = stack->settings.arp_reachable_us;
+    return neighbor->confirmed_at + base_us / PERMILLE * neighbor->trust_permille;
+}
+
 static void become_reachable(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
     neighbor->confirmed_at = now_us;
-    set_state(stack, neighbor, NEIGHBOR_REACHABLE, now_us);
-    if (!wheel_is_armed(&neighbor->timer))
-        set_timer(stack, neighbor, now_us + stack->settings.arp_reachable_us);
+    neighbor->contested = false;
+    if (neighbor->state == NEIGHBOR_REACHABLE)
+        return; /* its timer finds the new time when it fires */
+    neighbor->trust_permille =
+        (uint16_t)(PERMILLE / 2 + stack_random32(stack) % (PERMILLE + 1)); /* RFC 4861, 6.3.2 */
+    neighbor_table_set_state(stack, neighbor, NEIGHBOR_REACHABLE, now_us);
+    set_timer(stack, neighbor, trusted_until(stack, neighbor));
 }
 
-/* Takes over what a packet says of its sender. answer: it is a reply to a request of ours. */
-static void learn_mac(struct stack *stack, struct neighbor *neighbor, const struct mac_address *mac,
-                      bool answer, uint64_t now_us)
+static void become_stale(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    if (neighbor->state == NEIGHBOR_PERMANENT)
-        return;
-    bool unknown = neighbor->state == NEIGHBOR_NONE || neighbor->state == NEIGHBOR_INCOMPLETE ||
-                   neighbor->state == NEIGHBOR_FAILED;
-    bool changed = unknown || !mac_address_equal(&neighbor->mac, mac);
+    neighbor->contested = false;
+    neighbor_table_set_state(stack, neighbor, NEIGHBOR_STALE, now_us);
+    set_timer(stack, neighbor, now_us + stack->settings.arp_idle_us);
+}
+
+/* Takes over a MAC. answer: to a request of ours. */
+static void believe(struct stack *stack, struct neighbor *neighbor, const struct mac_address *mac,
+                    bool answer, uint64_t now_us)
+{
+    static const struct mac_address none = {{0}};
+    if (!mac_address_equal(&neighbor->mac, &none) && !mac_address_equal(&neighbor->mac, mac))
+        stack_count(stack, STACK_COUNTER_ARP_MOVED);
     neighbor->mac = *mac;
     if (answer)
         become_reachable(stack, neighbor, now_us);
     else if (neighbor->queue.count > 0)
         start_delay(stack, neighbor, now_us);
-    else if (changed)
-        set_state(stack, neighbor, NEIGHBOR_STALE, now_us);
-    release_queue(stack, neighbor);
+    else
+        become_stale(stack, neighbor, now_us);
+    neighbor_release_queue(stack, neighbor);
+}
+
+/* Another MAC claims the address of a neighbor that we know: the one we have is asked first. */
+static void contest(struct stack *stack, struct neighbor *neighbor, const struct mac_address *mac,
+                    uint64_t now_us)
+{
+    uint64_t again_at = neighbor->changed_at + CONTEST_US;
+    stack_count(stack, STACK_COUNTER_ARP_CLAIMS);
+    if (stack->settings.arp_verify_us == 0 || neighbor->used_at == 0) {
+        believe(stack, neighbor, mac, false, now_us);
+        return;
+    }
+    if (neighbor->contested)
+        return;
+    neighbor->contested = true;
+    if (neighbor->state == NEIGHBOR_REACHABLE && again_at > now_us) {
+        neighbor_table_set_state(stack, neighbor, NEIGHBOR_DELAY, now_us);
+        set_timer(stack, neighbor, again_at);
+    } else {
+        start_asking(stack, neighbor, NEIGHBOR_PROBE, now_us);
+    }
+}
+
+/* A packet of a neighbor that has an entry. answer: it is a reply to us. */
+static void hear_neighbor(struct stack *stack, struct neighbor *neighbor,
+                          const struct mac_address *mac, bool answer, uint64_t now_us)
+{
+    bool asked = neighbor->state == NEIGHBOR_INCOMPLETE || neighbor->state == NEIGHBOR_PROBE;
+    if (neighbor->state == NEIGHBOR_PERMANENT)
+        return;
+    if (!neighbor_is_known(neighbor))
+        believe(stack, neighbor, mac, answer && asked, now_us);
+    else if (!mac_address_equal(&neighbor->mac, mac))
+        contest(stack, neighbor, mac, now_us);
+    else if (answer && asked)
+        become_reachable(stack, neighbor, now_us);
 }
 
 void neighbor_confirm(struct stack *stack, unsigned interface, uint32_t next_hop, uint64_t now_us)
 {
-    struct neighbor *neighbor = find_neighbor(stack, interface, next_hop);
-    if (!neighbor)
-        return;
-    switch (neighbor->state) {
-    case NEIGHBOR_REACHABLE:
-        neighbor->confirmed_at = now_us;
-        break;
-    case NEIGHBOR_STALE:
-    case NEIGHBOR_DELAY:
-    case NEIGHBOR_PROBE:
+    struct neighbor *neighbor = neighbor_table_find(stack, interface, next_hop);
+    if (neighbor && !neighbor->contested && neighbor_is_known(neighbor) &&
+        neighbor->state != NEIGHBOR_PERMANENT)
         become_reachable(stack, neighbor, now_us);
-        break;
-    default:
-        break;
-    }
 }
+
+/* ---- Receiving ---- */
 
 /* Can a packet with this sender be true? An address probe (RFC 5227, 2.1.1) has no sender
    address. */
@@ -367,8 +275,7 @@ static bool is_valid_sender(const struct stack *stack, unsigned interface,
         return false;
     if (arp->sender_v4 == 0)
         return arp->operation == ARP_REQUEST;
-    return ipv4_is_valid_source(arp->sender_v4) && !ip_is_local(stack, arp->sender_v4) &&
-           !ip_is_broadcast(stack, arp->sender_v4);
+    return ipv4_is_valid_source(arp->sender_v4) && !ip_is_broadcast(stack, arp->sender_v4);
 }
 
 /* Is the address on the network of this interface? Others are never neighbors. */
@@ -379,77 +286,151 @@ static bool is_on_link(const struct stack *stack, unsigned interface, uint32_t v
     return route && route->interface == interface && next_hop == v4;
 }
 
-static void answer_request(struct stack *stack, unsigned interface, const struct arp_packet *arp,
-                           struct neighbor *neighbor, uint64_t now_us)
+/* Do we answer for a host behind another interface of ours (RFC 1027)? Never for one on the
+   asker's own link, nor to one that announces its address. There is nobody on the link who could
+   answer better, so the answer is not delayed. */
+static bool is_proxied(const struct stack *stack, unsigned interface, const struct arp_packet *arp)
 {
-    send_reply(stack, interface, arp, now_us);
-    if (!neighbor && arp->sender_v4 != 0 && is_on_link(stack, interface, arp->sender_v4)) {
-        neighbor = create_neighbor(stack, interface, arp->sender_v4, now_us);
-        if (neighbor)
-            learn_mac(stack, neighbor, &arp->sender_mac, false, now_us);
-    }
+    uint32_t next_hop;
+    if (!stack->interface[interface].proxy_arp || arp->sender_v4 == arp->target_v4 ||
+        !ipv4_is_valid_source(arp->target_v4) || ip_is_broadcast(stack, arp->target_v4) ||
+        ip_is_local(stack, arp->target_v4))
+        return false;
+    const struct route *route = route_find(&stack->routes, arp->target_v4, &next_hop);
+    return route && route->interface != interface;
 }
 
-int neighbor_input(struct stack *stack, unsigned interface, const uint8_t *bytes, size_t size,
-                   uint64_t now_us)
+/* Answers a request with our MAC for the address that it asks for. */
+static void send_reply(struct stack *stack, unsigned interface, const struct arp_packet *request,
+                       uint64_t now_us)
+{
+    struct arp_packet reply = {
+        .operation = ARP_REPLY,
+        .sender_mac = stack->interface[interface].mac,
+        .sender_v4 = request->target_v4,
+        .target_mac = request->sender_mac,
+        .target_v4 = request->sender_v4,
+    };
+    neighbor_send_arp(stack, interface, &reply, &request->sender_mac, now_us);
+}
+
+/* An asker that we do not know will be sent to soon: it is remembered, where there is room. */
+static void remember_asker(struct stack *stack, unsigned interface, const struct arp_packet *arp,
+                           uint64_t now_us)
+{
+    if (arp->sender_v4 == 0 || !is_on_link(stack, interface, arp->sender_v4))
+        return;
+    struct neighbor *neighbor =
+        neighbor_table_create(stack, interface, arp->sender_v4, false, now_us);
+    if (neighbor)
+        believe(stack, neighbor, &arp->sender_mac, false, now_us);
+    else
+        stack_count(stack, STACK_COUNTER_ARP_NOT_LEARNED);
+}
+
+/* A packet whose sender is a host that can be. */
+static int take_packet(struct stack *stack, unsigned interface, const struct arp_packet *arp,
+                       uint64_t now_us)
+{
+    bool request = arp->operation == ARP_REQUEST;
+    bool to_us = conflict_is_own(stack, interface, arp->target_v4);
+    struct neighbor *neighbor = neighbor_table_find(stack, interface, arp->sender_v4);
+    if (neighbor)
+        hear_neighbor(stack, neighbor, &arp->sender_mac, to_us && !request, now_us);
+    if (to_us && request) {
+        send_reply(stack, interface, arp, now_us);
+        if (!neighbor)
+            remember_asker(stack, interface, arp, now_us);
+    } else if (request && is_proxied(stack, interface, arp)) {
+        stack_count(stack, STACK_COUNTER_ARP_OUT_PROXIES);
+        send_reply(stack, interface, arp, now_us);
+    } else if (!neighbor) {
+        return stack_drop(stack, STACK_COUNTER_ARP_IN_IGNORED, 0, ARP_BYTES, now_us);
+    }
+    return 0;
+}
+
+/* A frame to another card reaches us when ours is promiscuous; answering it would tell. */
+static bool is_addressed(const struct stack *stack, unsigned interface,
+                         const struct mac_address *destination)
+{
+    return mac_address_equal(destination, &broadcast_mac) ||
+           mac_address_equal(destination, &stack->interface[interface].mac);
+}
+
+int neighbor_input(struct stack *stack, unsigned interface, const struct ethernet_header *ethernet,
+                   const uint8_t *bytes, size_t size, uint64_t now_us)
 {
     struct arp_packet arp;
-    if (arp_parse(bytes, size, &arp) != 0)
-        return stack_drop(stack, STACK_COUNTER_ARP_IN_ERRORS, 0, size, now_us);
+    int error = arp_parse(bytes, size, &arp);
+    if (error)
+        return stack_drop(stack,
+                          error == ARP_BAD_OPERATION ? STACK_COUNTER_ARP_IN_UNKNOWN_OPS
+                                                     : STACK_COUNTER_ARP_IN_ERRORS,
+                          0, size, now_us);
     stack_count(stack, arp.operation == ARP_REQUEST ? STACK_COUNTER_ARP_IN_REQUESTS
                                                     : STACK_COUNTER_ARP_IN_REPLIES);
     if (!is_valid_sender(stack, interface, &arp))
         return stack_drop(stack, STACK_COUNTER_ARP_IN_ERRORS, 0, size, now_us);
-
-    bool to_us = arp.target_v4 == stack->interface[interface].address_v4;
-    bool for_us = to_us && arp.operation == ARP_REQUEST;
-    struct neighbor *neighbor = find_neighbor(stack, interface, arp.sender_v4);
-    if (neighbor) {
-        bool asked = neighbor->state == NEIGHBOR_INCOMPLETE || neighbor->state == NEIGHBOR_PROBE;
-        learn_mac(stack, neighbor, &arp.sender_mac, asked && to_us && arp.operation == ARP_REPLY,
-                  now_us);
-    }
-    if (for_us)
-        answer_request(stack, interface, &arp, neighbor, now_us);
-    else if (!neighbor)
+    /* RFC 826 does not compare them, and proxies and clusters differ honestly: only counted. */
+    if (!mac_address_equal(&arp.sender_mac, &ethernet->source))
+        stack_count(stack, STACK_COUNTER_ARP_IN_MISMATCHES);
+    if (!is_addressed(stack, interface, &ethernet->destination))
         return stack_drop(stack, STACK_COUNTER_ARP_IN_IGNORED, 0, size, now_us);
-    return 0;
+    if (conflict_input(stack, interface, &arp, now_us))
+        return stack_drop(stack, STACK_COUNTER_ARP_CONFLICTS, 0, size, now_us);
+    if (ip_is_local(stack, arp.sender_v4)) /* of ours on another link */
+        return stack_drop(stack, STACK_COUNTER_ARP_IN_ERRORS, 0, size, now_us);
+    return take_packet(stack, interface, &arp, now_us);
 }
 
 /* ---- Time ---- */
 
 static void fail_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    set_state(stack, neighbor, NEIGHBOR_FAILED, now_us);
+    neighbor_table_set_state(stack, neighbor, NEIGHBOR_FAILED, now_us);
     for (struct packet *packet = neighbor->queue.first; packet; packet = packet->next)
         ip_undeliverable(stack, &packet->frame, now_us);
-    drop_queue(stack, neighbor, now_us);
+    neighbor_table_drop_queue(stack, neighbor, STACK_COUNTER_ARP_FAILED, now_us);
     set_timer(stack, neighbor, now_us + FORGET_US);
+}
+
+/* No answer to the last unicast probe: the address may have moved, so everybody is asked. */
+static void give_up_mac(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
+{
+    neighbor->contested = false;
+    start_asking(stack, neighbor, NEIGHBOR_INCOMPLETE, now_us);
 }
 
 void neighbor_timer(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    uint64_t stale_at = neighbor->confirmed_at + stack->settings.arp_reachable_us;
+    const struct stack_settings *settings = &stack->settings;
     switch (neighbor->state) {
     case NEIGHBOR_INCOMPLETE:
-    case NEIGHBOR_PROBE:
-        if (neighbor->requests < stack->settings.arp_retries)
+        if (neighbor->requests < settings->arp_retries)
             ask_neighbor(stack, neighbor, now_us);
         else
             fail_neighbor(stack, neighbor, now_us);
         break;
+    case NEIGHBOR_PROBE:
+        if (neighbor->requests < settings->arp_probes)
+            ask_neighbor(stack, neighbor, now_us);
+        else
+            give_up_mac(stack, neighbor, now_us);
+        break;
     case NEIGHBOR_REACHABLE:
         /* Confirmations do not move the timer: they come with every ACK. */
-        if (stale_at > now_us)
-            set_timer(stack, neighbor, stale_at);
+        if (trusted_until(stack, neighbor) > now_us)
+            set_timer(stack, neighbor, trusted_until(stack, neighbor));
         else
-            set_state(stack, neighbor, NEIGHBOR_STALE, now_us);
+            become_stale(stack, neighbor, now_us);
         break;
     case NEIGHBOR_DELAY:
         start_asking(stack, neighbor, NEIGHBOR_PROBE, now_us);
         break;
+    case NEIGHBOR_STALE:
     case NEIGHBOR_FAILED:
-        remove_neighbor(stack, neighbor, now_us);
+        neighbor_table_remove(stack, neighbor, STACK_COUNTER_ARP_FAILED, now_us);
         break;
     default:
         break;

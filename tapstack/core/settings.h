@@ -28,12 +28,42 @@
     SETTING(icmp_accept_redirects, "icmp.accept_redirects", 1, 0, 1, "",                           \
             "believe the redirects of a gateway in use, while not forwarding")                     \
     SETTING(arp_reachable_us, "arp.reachable", 30000000, 1000000, 3600000000, "us",                \
-            "a confirmed neighbor is trusted this long")                                           \
+            "a confirmed neighbor is trusted this long, half to one and a half times")             \
+    SETTING(arp_delay_us, "arp.delay", 5000000, 1000, 600000000, "us",                             \
+            "a neighbor in doubt is used this long before it is probed")                           \
     SETTING(arp_retry_us, "arp.retry", 1000000, 1000, 60000000, "us", "pause between requests")    \
-    SETTING(arp_retries, "arp.retries", 3, 1, 20, "", "requests before a neighbor has failed")     \
+    SETTING(arp_retries, "arp.retries", 3, 1, 20, "",                                              \
+            "broadcast requests before a neighbor has failed")                                     \
+    SETTING(arp_probes, "arp.probes", 3, 1, 20, "", "unicast requests before everybody is asked")  \
+    SETTING(arp_verify_us, "arp.verify", 200000, 0, 10000000, "us",                                \
+            "pause between probes of a neighbor whose address another claims; 0: believe it")      \
+    SETTING(arp_idle_us, "arp.idle", 600000000, 1000000, 86400000000, "us",                        \
+            "a stale neighbor that is not used is forgotten after this")                           \
     SETTING(arp_table_max, "arp.table_max", 1024, 8, 65536, "", "neighbors kept at most")          \
     SETTING(arp_queue_max, "arp.queue_max", 64, 1, 1024, "",                                       \
             "frames kept for an unresolved neighbor")                                              \
+    SETTING(arp_queue_memory, "arp.queue_memory", 16777216, 4096, 17179869184, "bytes",            \
+            "frames kept for all unresolved neighbors together")                                   \
+    SETTING(arp_address_probes, "arp.address_probes", 0, 0, 20, "",                                \
+            "probes before we use an address of ours (RFC 5227: 3); 0: used at once")              \
+    SETTING(arp_probe_wait_us, "arp.probe_wait", 1000000, 0, 60000000, "us",                       \
+            "random time before the first of them")                                                \
+    SETTING(arp_probe_min_us, "arp.probe_min", 1000000, 1000, 60000000, "us",                      \
+            "least pause between them")                                                            \
+    SETTING(arp_probe_max_us, "arp.probe_max", 2000000, 1000, 60000000, "us",                      \
+            "greatest pause between them")                                                         \
+    SETTING(arp_announce_wait_us, "arp.announce_wait", 2000000, 1000, 60000000, "us",              \
+            "time after the last of them until the address is ours")                               \
+    SETTING(arp_announcements, "arp.announcements", 2, 1, 20, "",                                  \
+            "announcements of an address that has become ours")                                    \
+    SETTING(arp_announce_interval_us, "arp.announce_interval", 2000000, 1000, 60000000, "us",      \
+            "pause between them")                                                                  \
+    SETTING(arp_conflict, "arp.conflict", 1, 0, 3, "",                                             \
+            "another host uses our address: 0 ignore, 1 defend, 2 defend once, 3 give it up")      \
+    SETTING(arp_defend_interval_us, "arp.defend_interval", 10000000, 1000, 600000000, "us",        \
+            "least time between two defences of an address")                                       \
+    SETTING(arp_recheck_us, "arp.recheck", 60000000, 1000, 86400000000, "us",                      \
+            "time until an address that was given up is probed again")                             \
     SETTING(tcp_window_scaling, "tcp.window_scaling", 1, 0, 1, "",                                 \
             "offer window scaling (RFC 7323, 2)")                                                  \
     SETTING(tcp_window_scale, "tcp.window_scale", 8, 0, 14, "", "the shift count we offer")        \

@@ -36,7 +36,8 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     stack->settings = config->settings;
     memcpy(stack->seed, config->seed, sizeof stack->seed);
     pool_open(&stack->pool, &config->memory, STACK_POOL_CACHE_BYTES);
-    wheel_open(&stack->neighbors.wheel, now_us);
+    neighbor_table_open(&stack->neighbors, now_us);
+    conflict_open(&stack->conflicts);
     wheel_open(&stack->tcp.wheel, now_us);
     stack->trim_at = UINT64_MAX;
     pmtu_open(&stack->pmtu);
@@ -80,7 +81,7 @@ void stack_destroy(struct stack *stack)
         return;
     struct memory memory = stack->pool.memory;
     stack_destroy_tcp(stack);
-    neighbor_close(stack);
+    neighbor_table_close(stack);
     stack_flush_pmtu(stack);
     packet_queue_clear(&stack->out, &stack->pool);
     packet_destroy(&stack->pool, stack->lent);
@@ -105,7 +106,7 @@ int stack_input(struct stack *stack, const struct frame *frame, uint64_t now_us)
     size -= ETHERNET_HEADER_BYTES;
     switch (header.type) {
     case ETHERTYPE_ARP:
-        return neighbor_input(stack, frame->interface, bytes, size, now_us);
+        return neighbor_input(stack, frame->interface, &header, bytes, size, now_us);
     case ETHERTYPE_IPV4:
         return ip_input(stack, frame, bytes, size, mac_address_is_group(&header.destination),
                         now_us);
@@ -141,6 +142,7 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     struct wheel_timer *timer;
     while ((timer = wheel_expire(&stack->neighbors.wheel, now_us)) != NULL)
         neighbor_timer(stack, stack_neighbor_of(timer), now_us);
+    conflict_serve(stack, now_us);
     tcp_timer_expire(stack, now_us);
     pmtu_expire(stack, now_us);
     stack_trim(stack, now_us);
@@ -174,5 +176,7 @@ uint64_t stack_deadline(const struct stack *stack)
     if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out))
         return 0;
     uint64_t timers = neighbors < tcp ? neighbors : tcp;
+    if (stack->conflicts.due_at < timers)
+        timers = stack->conflicts.due_at;
     return timers < stack->trim_at ? timers : stack->trim_at;
 }

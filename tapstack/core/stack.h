@@ -104,9 +104,11 @@ struct stack_interface_config {
     uint8_t prefix_bits;        /* of its network */
     bool checksum_offload;      /* it takes frames with FRAME_CHECKSUM_PARTIAL */
     uint32_t segment_max_bytes; /* it takes TCP super-frames up to this size; 0: none */
+    bool proxy_arp;             /* answers requests for hosts behind other interfaces (RFC 1027) */
 };
 
-/* Adds an interface with its connected route, and queues a gratuitous ARP announcement.
+/* Adds an interface with its connected route, and announces its address, with arp.address_probes
+   once nobody has answered these (RFC 5227).
    Returns its index (0, 1, ...). Errors: STACK_INVALID, STACK_NO_MEMORY. */
 int stack_add_interface(struct stack *stack, const struct stack_interface_config *config,
                         uint64_t now_us);
@@ -382,11 +384,54 @@ struct stack_neighbor {
     struct mac_address mac;
     uint8_t state; /* enum neighbor_state */
     uint16_t interface;
+    bool gateway;          /* routes lead through it */
+    bool contested;        /* another MAC claims the address: the one we have is being checked */
+    uint8_t requests;      /* sent without an answer */
     uint32_t queued;       /* frames waiting for it */
+    uint64_t state_us;     /* in this state for */
+    uint64_t used_us;      /* we sent to it last, ago; UINT64_MAX: never */
     uint64_t confirmed_us; /* ago; UINT64_MAX: never */
 };
 bool stack_next_neighbor(const struct stack *stack, uint32_t *cursor,
                          struct stack_neighbor *neighbor, uint64_t now_us);
+
+/* Sets a neighbor by hand: nothing that comes from the network changes it. Its interface is that of
+   the connected network it belongs to. Errors: STACK_NO_ROUTE (on no such network), STACK_INVALID
+   (an address of ours or of a group, a MAC that is not of one card), STACK_NO_MEMORY. */
+int stack_set_neighbor(struct stack *stack, uint32_t v4, const struct mac_address *mac,
+                       uint64_t now_us);
+
+/* Forgets a neighbor, set by hand or not, with the frames that wait for it. Errors: STACK_NO_ROUTE,
+   STACK_NOT_AVAILABLE (not in the cache). */
+int stack_delete_neighbor(struct stack *stack, uint32_t v4, uint64_t now_us);
+
+/* Forgets the neighbors on an interface (-1: on all) but those set by hand. Returns how many. */
+unsigned stack_flush_neighbors(struct stack *stack, int interface, uint64_t now_us);
+
+/* Asks for a neighbor now: by unicast when its MAC is known, else everybody. Errors:
+   STACK_NO_ROUTE, STACK_INVALID (as stack_set_neighbor, or set by hand), STACK_NO_MEMORY. */
+int stack_probe_neighbor(struct stack *stack, uint32_t v4, uint64_t now_us);
+
+/* An address of ours on its link (RFC 5227). */
+enum address_state {
+    ADDRESS_NONE = 0,  /* not ours */
+    ADDRESS_TENTATIVE, /* being probed, not used yet */
+    ADDRESS_ANNOUNCED, /* in use, announcements are still to be sent */
+    ADDRESS_IN_USE,
+    ADDRESS_GIVEN_UP, /* another host uses it; probed again after arp.recheck */
+    ADDRESS_STATE_COUNT
+};
+const char *address_state_name(unsigned state); /* "IN-USE" */
+
+struct stack_address_state {
+    uint8_t state;                  /* enum address_state */
+    uint32_t conflicts;             /* packets of others that use it */
+    struct mac_address conflict_by; /* the last of them */
+    uint64_t conflict_us;           /* ago; UINT64_MAX: never */
+};
+/* How an address stands on an interface. Returns false when it is not one of ours there. */
+bool stack_address_state(const struct stack *stack, unsigned interface, uint32_t v4,
+                         struct stack_address_state *state, uint64_t now_us);
 
 struct stack_route {
     uint32_t network;

@@ -2,6 +2,7 @@
 #ifndef TAPSTACK_CORE_STATE_H
 #define TAPSTACK_CORE_STATE_H
 
+#include "conflict.h"
 #include "icmp.h"
 #include "neighbor.h"
 #include "packet.h"
@@ -26,6 +27,7 @@ struct stack {
     unsigned interface_count;
     struct route_table routes;
     struct neighbor_table neighbors;
+    struct conflict_table conflicts;
     struct icmp_limiter icmp_limiter;
     struct pmtu_cache pmtu;
     uint64_t utc_offset_us;  /* 0: not known */

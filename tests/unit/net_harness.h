@@ -90,6 +90,7 @@ UNUSED static void net_open(void (*change)(struct stack_config *config))
         .prefix_bits = 24,
     };
     stack_settings_default(&config.settings);
+    config.settings.arp_announcements = 1; /* nothing moves by itself */
     if (change)
         change(&config);
     net_now = 1000000;

@@ -113,6 +113,15 @@ static void test_no_answer_fails_after_three_requests(void **state)
     net_close();
 }
 
+/* How long the peer is trusted: drawn between a half and one and a half times arp.reachable. */
+static uint64_t trust_us(void)
+{
+    const struct neighbor *neighbor = neighbor_table_find(net, 0, PEER_V4);
+    assert_non_null(neighbor);
+    assert_in_range(neighbor->trust_permille, 500, 1500);
+    return UINT64_C(30000) * neighbor->trust_permille;
+}
+
 static void make_reachable(void)
 {
     give_echo(PEER_V4, OUR_V4);
@@ -127,7 +136,7 @@ static void test_reachable_stale_delay_probe_reachable(void **state)
     (void)state;
     net_open(NULL);
     make_reachable();
-    assert_int_equal(net_wait(30 * SECOND - 1), 0);
+    assert_int_equal(net_wait(trust_us() - 1), 0);
     expect_state(PEER_V4, NEIGHBOR_REACHABLE);
     assert_int_equal(net_wait(1), 0);
     expect_state(PEER_V4, NEIGHBOR_STALE);
@@ -155,22 +164,22 @@ static void test_confirmation_keeps_reachable(void **state)
     neighbor_confirm(net, 0, PEER_V4, net_now);
     expect_state(PEER_V4, NEIGHBOR_NONE); /* makes no entry */
     make_reachable();
-    net_wait(20 * SECOND);
+    net_wait(trust_us() - SECOND);
     neighbor_confirm(net, 0, PEER_V4, net_now);
     assert_int_equal(neighbor_of(PEER_V4).confirmed_us, 0);
-    net_wait(30 * SECOND - 1);
+    net_wait(trust_us() - 1);
     expect_state(PEER_V4, NEIGHBOR_REACHABLE);
     net_wait(1);
     expect_state(PEER_V4, NEIGHBOR_STALE);
     neighbor_confirm(net, 0, PEER_V4, net_now);
     expect_state(PEER_V4, NEIGHBOR_REACHABLE);
-    net_wait(30 * SECOND);
+    net_wait(trust_us());
     give_echo(PEER_V4, OUR_V4);
     assert_int_equal(net_wait(1 * SECOND), 1);
     expect_state(PEER_V4, NEIGHBOR_DELAY);
     neighbor_confirm(net, 0, PEER_V4, net_now);
     expect_state(PEER_V4, NEIGHBOR_REACHABLE);
-    assert_int_equal(net_wait(20 * SECOND), 0); /* no probe is sent */
+    assert_int_equal(net_wait(trust_us() - 1), 0); /* no probe is sent */
     net_close();
 }
 
@@ -189,32 +198,252 @@ static void test_failed_and_unresolved_are_not_confirmed(void **state)
     net_close();
 }
 
-static void test_probe_fails_after_three_unicast_requests(void **state)
+/* RFC 1122, 2.3.2.1, and RFC 4861, 7.3.3: the address we have is asked before all are asked. */
+static void test_probe_asks_the_owner_then_everybody(void **state)
 {
     (void)state;
     net_open(NULL);
     make_reachable();
-    net_wait(30 * SECOND);
+    net_wait(trust_us());
     give_echo(PEER_V4, OUR_V4);
     assert_int_equal(net_wait(5 * SECOND), 2);
+    expect_request(PEER_V4, &peer_mac);
     give_echo(PEER_V4, OUR_V4); /* is still sent while we probe */
     assert_int_equal(net_wait(2 * SECOND), 3);
     expect_state(PEER_V4, NEIGHBOR_PROBE);
+    assert_int_equal(net_wait(1 * SECOND), 1);
+    expect_request(PEER_V4, &all_macs);
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    give_echo(PEER_V4, OUR_V4); /* waits now */
+    assert_int_equal(net_wait(2 * SECOND), 2);
     assert_int_equal(net_wait(1 * SECOND), 0);
+    expect_state(PEER_V4, NEIGHBOR_FAILED);
+    assert_int_equal(counter(STACK_COUNTER_ARP_FAILED), 1);
+    net_close();
+}
+
+static void set_timers(struct stack_config *config)
+{
+    config->settings.arp_delay_us = 10000;
+    config->settings.arp_retry_us = 20000;
+    config->settings.arp_probes = 1;
+    config->settings.arp_retries = 2;
+    config->settings.arp_idle_us = 3 * SECOND;
+    config->settings.arp_reachable_us = 1 * SECOND;
+}
+
+static void test_every_time_is_a_setting(void **state)
+{
+    (void)state;
+    net_open(set_timers);
+    make_reachable();
+    net_wait(1500000);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    give_echo(PEER_V4, OUR_V4);
+    assert_int_equal(net_wait(9999), 1);
+    assert_int_equal(net_wait(1), 1); /* the only probe */
+    assert_int_equal(net_wait(20000), 1);
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    assert_int_equal(net_wait(20000), 1);
+    assert_int_equal(net_wait(20000), 0);
     expect_state(PEER_V4, NEIGHBOR_FAILED);
     net_close();
 }
 
-static void test_requests_do_not_prove_reachability_but_update_the_mac(void **state)
+static void test_idle_stale_entries_are_forgotten(void **state)
+{
+    (void)state;
+    net_open(set_timers);
+    learn_peer();
+    net_wait(3 * SECOND - 1);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    net_wait(1);
+    expect_state(PEER_V4, NEIGHBOR_NONE);
+    assert_true(stack_deadline(net) == UINT64_MAX);
+    net_close();
+}
+
+/* RFC 4861, 6.3.2: hosts that learned a router together do not ask it together. */
+static void test_trust_is_drawn_evenly(void **state)
+{
+    uint64_t sum = 0, least = UINT64_MAX, most = 0;
+    (void)state;
+    net_open(NULL);
+    for (int i = 0; i < 200; i++) {
+        make_reachable();
+        uint64_t trust = trust_us();
+        sum += trust;
+        least = trust < least ? trust : least;
+        most = trust > most ? trust : most;
+        stack_flush_neighbors(net, -1, net_now);
+    }
+    assert_in_range(sum / 200, 28 * SECOND, 32 * SECOND);
+    assert_in_range(least, 15 * SECOND, 16 * SECOND);
+    assert_in_range(most, 44 * SECOND, 45 * SECOND);
+    net_close();
+}
+
+/* ---- Claims: another MAC for a neighbor that we use ---- */
+
+static void expect_mac(uint32_t v4, const struct mac_address *mac)
+{
+    assert_memory_equal(neighbor_of(v4).mac.octets, mac->octets, MAC_ADDRESS_BYTES);
+}
+
+/* A packet that says that the peer's address is at another MAC. */
+static void forge(bool request)
+{
+    if (request) /* gratuitous */
+        give_arp(ARP_REQUEST, &other_mac, PEER_V4, &no_mac, PEER_V4);
+    else
+        give_arp(ARP_REPLY, &other_mac, PEER_V4, &our_mac, OUR_V4);
+}
+
+/* The states in which an entry is in use, and the way to them. */
+static void make_state(enum neighbor_state state)
+{
+    make_reachable();
+    net_wait(2 * SECOND);
+    if (state == NEIGHBOR_REACHABLE)
+        return;
+    net_wait(trust_us());
+    if (state == NEIGHBOR_STALE)
+        return;
+    give_echo(PEER_V4, OUR_V4);
+    net_drain();
+    if (state == NEIGHBOR_PROBE)
+        net_wait(5 * SECOND);
+}
+
+static void test_forged_claims_do_not_move_a_living_neighbor(void **state)
+{
+    static const enum neighbor_state states[] = {NEIGHBOR_REACHABLE, NEIGHBOR_STALE, NEIGHBOR_DELAY,
+                                                 NEIGHBOR_PROBE};
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        net_open(NULL);
+        make_state(states[i / 2]);
+        expect_state(PEER_V4, states[i / 2]);
+        forge(i % 2);
+        expect_state(PEER_V4, NEIGHBOR_PROBE);
+        assert_true(neighbor_of(PEER_V4).contested);
+        assert_true(net_pull());
+        expect_request(PEER_V4, &peer_mac); /* the owner is asked */
+        give_echo(PEER_V4, OUR_V4);
+        assert_true(net_pull());
+        expect_echo_reply(PEER_V4, &peer_mac); /* and frames go on to it */
+        forge(i % 2);                          /* once more: nothing more */
+        assert_false(net_pull());
+        give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+        expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+        assert_false(neighbor_of(PEER_V4).contested);
+        expect_mac(PEER_V4, &peer_mac);
+        assert_int_equal(counter(STACK_COUNTER_ARP_CLAIMS), 2);
+        assert_int_equal(counter(STACK_COUNTER_ARP_MOVED), 0);
+        net_close();
+    }
+}
+
+/* A standby takes over the address of a host that died, and says so once. */
+static void test_failover_is_followed_within_a_second(void **state)
+{
+    static const enum neighbor_state states[] = {NEIGHBOR_REACHABLE, NEIGHBOR_STALE, NEIGHBOR_DELAY,
+                                                 NEIGHBOR_PROBE};
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        net_open(NULL);
+        make_state(states[i / 2]);
+        forge(i % 2);
+        assert_int_equal(net_wait(600000 - 1), 3);
+        expect_request(PEER_V4, &peer_mac);
+        assert_int_equal(net_wait(1), 1);
+        expect_request(PEER_V4, &all_macs);
+        give_arp(ARP_REPLY, &other_mac, PEER_V4, &our_mac, OUR_V4);
+        expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+        expect_mac(PEER_V4, &other_mac);
+        assert_int_equal(counter(STACK_COUNTER_ARP_MOVED), 1);
+        give_echo(PEER_V4, OUR_V4);
+        assert_true(net_pull());
+        expect_echo_reply(PEER_V4, &other_mac);
+        net_close();
+    }
+}
+
+/* What was sent before the owner died may be acknowledged through its standby. */
+static void test_tcp_does_not_end_a_contest(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    make_state(NEIGHBOR_REACHABLE);
+    forge(true);
+    neighbor_confirm(net, 0, PEER_V4, net_now);
+    expect_state(PEER_V4, NEIGHBOR_PROBE);
+    net_wait(600000);
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    net_close();
+}
+
+/* Claims all the time: the owner is asked once a second, and a claim that came too soon is looked
+   at when the second is over. */
+static void test_claims_are_contested_once_a_second(void **state)
+{
+    unsigned asked = 0;
+    (void)state;
+    net_open(NULL);
+    make_state(NEIGHBOR_REACHABLE);
+    for (int i = 0; i < 10000; i++) { /* ten seconds */
+        forge(i % 2);
+        net_now += 1000;
+        while (net_pull()) {
+            expect_request(PEER_V4, &peer_mac);
+            asked++;
+            give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+        }
+        expect_mac(PEER_V4, &peer_mac);
+    }
+    assert_in_range(asked, 9, 11);
+    forge(true); /* and now the owner dies */
+    net_wait(1600000);
+    expect_state(PEER_V4, NEIGHBOR_INCOMPLETE);
+    net_close();
+}
+
+static void believe_all(struct stack_config *config) { config->settings.arp_verify_us = 0; }
+
+static void test_verify_off_is_rfc_826(void **state)
+{
+    (void)state;
+    net_open(believe_all);
+    make_state(NEIGHBOR_REACHABLE);
+    forge(false);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    expect_mac(PEER_V4, &other_mac);
+    assert_int_equal(net_drain(), 0);
+    net_close();
+}
+
+/* Nothing of ours has gone to an asker yet: RFC 826 holds. */
+static void test_claim_of_an_unused_entry_is_believed(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    forge(true);
+    expect_state(PEER_V4, NEIGHBOR_STALE);
+    expect_mac(PEER_V4, &other_mac);
+    net_close();
+}
+
+static void test_requests_do_not_prove_reachability(void **state)
 {
     (void)state;
     net_open(NULL);
     make_reachable();
+    net_wait(trust_us());
     give_arp(ARP_REQUEST, &peer_mac, PEER_V4, &no_mac, OUR_V4);
-    expect_state(PEER_V4, NEIGHBOR_REACHABLE);                    /* the same MAC: nothing new */
-    give_arp(ARP_REQUEST, &other_mac, PEER_V4, &no_mac, PEER_V4); /* gratuitous, a new MAC */
     expect_state(PEER_V4, NEIGHBOR_STALE);
-    assert_memory_equal(neighbor_of(PEER_V4).mac.octets, other_mac.octets, MAC_ADDRESS_BYTES);
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4); /* nobody asked */
+    expect_state(PEER_V4, NEIGHBOR_STALE);
     net_close();
 }
 
@@ -243,8 +472,6 @@ static void test_what_is_refused(void **state)
         uint32_t sender_v4, target_v4;
         enum stack_counter counter;
     } rows[] = {
-        {"sender is us", 1, &peer_mac, OUR_V4, PEER_V4, STACK_COUNTER_ARP_IN_ERRORS},
-        {"sender is us, gratuitous", 2, &peer_mac, OUR_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
         {"sender MAC broadcast", 1, &all_macs, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
         {"sender MAC multicast", 1, &multicast, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
         {"sender MAC zero", 1, &no_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
@@ -254,10 +481,14 @@ static void test_what_is_refused(void **state)
         {"sender limited broadcast", 1, &peer_mac, 0xffffffff, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
         {"sender our broadcast", 1, &peer_mac, 0x0a4d00ff, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
         {"reply without sender", 2, &peer_mac, 0, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
-        {"operation 0", 0, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
-        {"operation 3, reverse", 3, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
-        {"operation 4, reverse", 4, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
-        {"operation 9", 9, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_ERRORS},
+        {"operation 0", 0, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_UNKNOWN_OPS},
+        {"operation 3, reverse", 3, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_UNKNOWN_OPS},
+        {"operation 4, reverse", 4, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_UNKNOWN_OPS},
+        {"operation 24, experiment (RFC 5494)", 24, &peer_mac, PEER_V4, OUR_V4,
+         STACK_COUNTER_ARP_IN_UNKNOWN_OPS},
+        {"operation 65535, reserved", 65535, &peer_mac, PEER_V4, OUR_V4,
+         STACK_COUNTER_ARP_IN_UNKNOWN_OPS},
+        {"operation 9", 9, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_UNKNOWN_OPS},
         {"unsolicited reply", 2, &peer_mac, PEER_V4, OUR_V4, STACK_COUNTER_ARP_IN_IGNORED},
         {"request for another", 1, &peer_mac, PEER_V4, 0x0a4d0007, STACK_COUNTER_ARP_IN_IGNORED},
         {"gratuitous of a stranger", 1, &peer_mac, PEER_V4, PEER_V4, STACK_COUNTER_ARP_IN_IGNORED},
@@ -366,7 +597,7 @@ static void test_flood_of_askers_spares_the_gateway_and_the_used(void **state)
     assert_int_equal(stack_add_route(net, 0, 0, host(250), 0), 0);
     give_arp(ARP_REQUEST, &other_mac, host(250), &no_mac, OUR_V4);
     make_reachable();
-    net_wait(31 * SECOND); /* the peer is STALE, but we have sent to it */
+    net_wait(trust_us()); /* the peer is STALE, but we have sent to it */
     for (unsigned i = 10; i < 200; i++) {
         net_now += 10;
         assert_int_equal(give_arp(ARP_REQUEST, &other_mac, host(i), &no_mac, OUR_V4), 0);
@@ -414,28 +645,88 @@ static void test_failed_goes_before_stale(void **state)
     net_close();
 }
 
-static struct neighbor *first_entry(void)
-{
-    for (unsigned bucket = 0; bucket < NEIGHBOR_BUCKETS; bucket++)
-        if (net->neighbors.bucket[bucket])
-            return net->neighbors.bucket[bucket];
-    return NULL;
-}
-
 static void test_permanent_is_changed_by_nothing(void **state)
 {
     (void)state;
     net_open(NULL);
     learn_peer();
-    first_entry()->state = NEIGHBOR_PERMANENT;
+    assert_int_equal(stack_set_neighbor(net, PEER_V4, &peer_mac, net_now), 0);
     give_arp(ARP_REQUEST, &other_mac, PEER_V4, &no_mac, OUR_V4);
     give_arp(ARP_REPLY, &other_mac, PEER_V4, &our_mac, OUR_V4);
     neighbor_confirm(net, 0, PEER_V4, net_now);
-    net_wait(100 * SECOND);
+    assert_int_equal(stack_probe_neighbor(net, PEER_V4, net_now), STACK_INVALID);
+    assert_int_equal(stack_flush_neighbors(net, -1, net_now), 0);
+    net_wait(1000 * SECOND);
     expect_state(PEER_V4, NEIGHBOR_PERMANENT);
     give_echo(PEER_V4, OUR_V4);
     assert_true(net_pull());
     expect_echo_reply(PEER_V4, &peer_mac);
+    assert_int_equal(stack_delete_neighbor(net, PEER_V4, net_now), 0);
+    expect_state(PEER_V4, NEIGHBOR_NONE);
+    assert_int_equal(stack_delete_neighbor(net, PEER_V4, net_now), STACK_NOT_AVAILABLE);
+    net_close();
+}
+
+static void test_set_by_hand_releases_what_waits(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    give_echo(PEER_V4, OUR_V4);
+    net_drain();
+    assert_int_equal(stack_set_neighbor(net, PEER_V4, &other_mac, net_now), 0);
+    assert_true(net_pull());
+    expect_echo_reply(PEER_V4, &other_mac);
+    net_wait(10 * SECOND);
+    expect_state(PEER_V4, NEIGHBOR_PERMANENT);
+    net_close();
+}
+
+static void test_set_by_hand_is_checked(void **state)
+{
+    static const struct mac_address group = {{1, 0, 0, 0, 0, 1}};
+    static const struct {
+        uint32_t v4;
+        const struct mac_address *mac;
+        int result;
+    } rows[] = {
+        {PEER_V4, &peer_mac, 0},
+        {PEER_V4, &group, STACK_INVALID},
+        {PEER_V4, &all_macs, STACK_INVALID},
+        {PEER_V4, &no_mac, STACK_INVALID},
+        {PEER_V4, &our_mac, STACK_INVALID},
+        {OUR_V4, &peer_mac, STACK_INVALID},
+        {0x0a4d00ff, &peer_mac, STACK_INVALID},
+        {0xe0000001, &peer_mac, STACK_INVALID},
+        {0x7f000001, &peer_mac, STACK_INVALID},
+        {0, &peer_mac, STACK_INVALID},
+        {0xc0000201, &peer_mac, STACK_NO_ROUTE},
+    };
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(stack_add_route(net, 0, 0, host(250), 0), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(stack_set_neighbor(net, rows[i].v4, rows[i].mac, net_now), rows[i].result);
+    assert_int_equal(stack_delete_neighbor(net, 0xc0000201, net_now), STACK_NO_ROUTE);
+    assert_int_equal(stack_probe_neighbor(net, OUR_V4, net_now), STACK_INVALID);
+    net_close();
+}
+
+static void test_probe_by_hand(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(stack_probe_neighbor(net, PEER_V4, net_now), 0);
+    assert_true(net_pull());
+    expect_request(PEER_V4, &all_macs);
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+    assert_int_equal(stack_probe_neighbor(net, PEER_V4, net_now), 0);
+    assert_true(net_pull());
+    expect_request(PEER_V4, &peer_mac);
+    give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4);
+    expect_state(PEER_V4, NEIGHBOR_REACHABLE);
+    assert_int_equal(stack_flush_neighbors(net, 1, net_now), 0);
+    assert_int_equal(stack_flush_neighbors(net, 0, net_now), 1);
+    expect_state(PEER_V4, NEIGHBOR_NONE);
     net_close();
 }
 
@@ -471,8 +762,8 @@ static void test_answers_nobody_pulls_are_bounded(void **state)
 static void test_every_change_of_state_is_an_event(void **state)
 {
     static const enum neighbor_state path[] = {
-        NEIGHBOR_NONE,  NEIGHBOR_INCOMPLETE, NEIGHBOR_REACHABLE, NEIGHBOR_STALE,
-        NEIGHBOR_DELAY, NEIGHBOR_PROBE,      NEIGHBOR_FAILED,    NEIGHBOR_NONE,
+        NEIGHBOR_NONE,  NEIGHBOR_INCOMPLETE, NEIGHBOR_REACHABLE, NEIGHBOR_STALE, NEIGHBOR_DELAY,
+        NEIGHBOR_PROBE, NEIGHBOR_INCOMPLETE, NEIGHBOR_FAILED,    NEIGHBOR_NONE,
     };
     struct stack_event event;
     uint64_t cursor = 0, lost = 0;
@@ -480,7 +771,7 @@ static void test_every_change_of_state_is_an_event(void **state)
     (void)state;
     net_open(NULL);
     make_reachable();
-    net_wait(30 * SECOND);
+    net_wait(trust_us());
     give_echo(PEER_V4, OUR_V4);
     net_wait(100 * SECOND);
     while (stack_next_event(net, &cursor, &event, &lost)) {
@@ -505,8 +796,17 @@ int main(void)
         cmocka_unit_test(test_reachable_stale_delay_probe_reachable),
         cmocka_unit_test(test_confirmation_keeps_reachable),
         cmocka_unit_test(test_failed_and_unresolved_are_not_confirmed),
-        cmocka_unit_test(test_probe_fails_after_three_unicast_requests),
-        cmocka_unit_test(test_requests_do_not_prove_reachability_but_update_the_mac),
+        cmocka_unit_test(test_probe_asks_the_owner_then_everybody),
+        cmocka_unit_test(test_every_time_is_a_setting),
+        cmocka_unit_test(test_idle_stale_entries_are_forgotten),
+        cmocka_unit_test(test_trust_is_drawn_evenly),
+        cmocka_unit_test(test_forged_claims_do_not_move_a_living_neighbor),
+        cmocka_unit_test(test_failover_is_followed_within_a_second),
+        cmocka_unit_test(test_tcp_does_not_end_a_contest),
+        cmocka_unit_test(test_claims_are_contested_once_a_second),
+        cmocka_unit_test(test_verify_off_is_rfc_826),
+        cmocka_unit_test(test_claim_of_an_unused_entry_is_believed),
+        cmocka_unit_test(test_requests_do_not_prove_reachability),
         cmocka_unit_test(test_request_of_a_neighbor_we_ask_for_releases_its_frames),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_short_and_foreign_formats),
@@ -517,6 +817,9 @@ int main(void)
         cmocka_unit_test(test_table_full_of_unresolved_refuses),
         cmocka_unit_test(test_failed_goes_before_stale),
         cmocka_unit_test(test_permanent_is_changed_by_nothing),
+        cmocka_unit_test(test_set_by_hand_releases_what_waits),
+        cmocka_unit_test(test_set_by_hand_is_checked),
+        cmocka_unit_test(test_probe_by_hand),
         cmocka_unit_test(test_flood_is_bounded),
         cmocka_unit_test(test_answers_nobody_pulls_are_bounded),
         cmocka_unit_test(test_every_change_of_state_is_an_event),
