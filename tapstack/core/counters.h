@@ -45,10 +45,40 @@
             "dropped: not for this host, or an invalid source")                                    \
     COUNTER(IP_IN_UNKNOWN_PROTOS, "IpInUnknownProtos", "dropped: protocol without a handler")      \
     COUNTER(IP_IN_FRAGMENTS, "IpInFragments", "dropped: a fragment")                               \
+    COUNTER(IP_REASM_REQDS, "IpReasmReqds", "fragments received that are to be put together")      \
+    COUNTER(IP_REASM_OKS, "IpReasmOKs", "datagrams put together from fragments")                   \
+    COUNTER(IP_REASM_FAILS, "IpReasmFails", "failures to put a datagram together, for any reason") \
+    COUNTER(IP_REASM_TIMEOUT, "IpReasmTimeout",                                                    \
+            "dropped: a datagram whose fragments did not all come in time")                        \
+    COUNTER(IP_REASM_OVERLAPS, "IpReasmOverlaps",                                                  \
+            "dropped: a datagram whose fragments overlap (RFC 5722)")                              \
+    COUNTER(IP_REASM_BAD_ENDS, "IpReasmBadEnds",                                                   \
+            "dropped: a datagram with two ends, or a fragment behind its end")                     \
+    COUNTER(IP_REASM_BAD_ECN, "IpReasmBadEcn",                                                     \
+            "dropped: a datagram whose fragments contradict in ECN (RFC 3168, 5.3)")               \
+    COUNTER(IP_REASM_REFUSED, "IpReasmRefused",                                                    \
+            "dropped: a fragment of a datagram that was dropped before")                           \
+    COUNTER(IP_REASM_DUPLICATES, "IpReasmDuplicates", "dropped: a fragment that is there already") \
+    COUNTER(IP_REASM_EVICTED, "IpReasmEvicted",                                                    \
+            "dropped: the oldest datagram of a source, for its newer fragments")                   \
+    COUNTER(IP_REASM_NO_ROOM, "IpReasmNoRoom", "dropped: a fragment, the limits being reached")    \
+    COUNTER(IP_REASM_TOO_LONG, "IpReasmTooLong",                                                   \
+            "dropped: a fragment that ends behind byte 65,535 (ping of death)")                    \
+    COUNTER(IP_REASM_TINY, "IpReasmTiny",                                                          \
+            "dropped: a first fragment without its transport header (RFC 1858, 3)")                \
+    COUNTER(IP_REASM_TCP_OFFSET, "IpReasmTcpOffset",                                               \
+            "dropped: a fragment that starts inside the TCP header (RFC 3128, 2)")                 \
+    COUNTER(IP_REASM_UNALIGNED, "IpReasmUnaligned",                                                \
+            "dropped: a fragment, not the last, of a length no multiple of 8")                     \
+    COUNTER(IP_REASM_EMPTY, "IpReasmEmpty", "dropped: a fragment without payload")                 \
     COUNTER(IP_IN_DELIVERS, "IpInDelivers", "datagrams handed to a protocol")                      \
     COUNTER(IP_OUT_REQUESTS, "IpOutRequests", "datagrams that protocols asked to send")            \
     COUNTER(IP_OUT_NO_ROUTES, "IpOutNoRoutes", "dropped: no route to the destination")             \
     COUNTER(IP_OUT_DISCARDS, "IpOutDiscards", "dropped: no memory for the datagram")               \
+    COUNTER(IP_FRAG_OKS, "IpFragOKs", "datagrams sent as fragments")                               \
+    COUNTER(IP_FRAG_FAILS, "IpFragFails",                                                          \
+            "dropped: larger than the MTU, and not to be or not able to be fragmented")            \
+    COUNTER(IP_FRAG_CREATES, "IpFragCreates", "fragments made")                                    \
     /* ICMP-MIB (RFC 4293), and what came of errors */                                             \
     COUNTER(ICMP_IN_MSGS, "IcmpInMsgs", "messages received")                                       \
     COUNTER(ICMP_IN_ERRORS, "IcmpInErrors", "dropped: malformed, or quoting nothing of ours")      \

@@ -212,14 +212,15 @@ int stack_info(const struct stack *stack, int handle, struct stack_info *info, u
                                          : STACK_BAD_HANDLE;
 }
 
-/* What the pool has handed out for tables and remnants, not for buffers. */
+/* What the pool has handed out for tables, remnants and fragments, not for buffers. */
 static size_t info_table_bytes(const struct stack *stack)
 {
     const struct tcp *tcp = &stack->tcp;
     size_t pointers = (size_t)tcp->bucket_count + tcp->old_bucket_count + tcp->slot_capacity;
     return pointers * sizeof(struct tcp_entry *) +
            tcp->wait_count * pool_block_bytes(sizeof(struct tcp_wait)) +
-           stack->neighbors.count * pool_block_bytes(sizeof(struct neighbor));
+           stack->neighbors.count * pool_block_bytes(sizeof(struct neighbor)) +
+           stack->reassembly.used_bytes;
 }
 
 void stack_usage(const struct stack *stack, struct stack_usage *usage)
@@ -228,6 +229,7 @@ void stack_usage(const struct stack *stack, struct stack_usage *usage)
     *usage = (struct stack_usage){
         .buffer_bytes = stack->pool.used_bytes - info_table_bytes(stack),
         .cached_bytes = stack->pool.cached_bytes,
+        .reassembly_bytes = stack->reassembly.used_bytes,
         .sockets = tcp->socket_count,
         .time_wait = tcp->wait_count,
     };

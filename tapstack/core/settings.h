@@ -17,6 +17,14 @@
             "a path MTU is remembered this long, then tried larger")                               \
     SETTING(ip_pmtu_entries, "ip.pmtu_entries", 4096, 1, 1048576, "",                              \
             "path MTUs remembered at most")                                                        \
+    SETTING(ip_reassembly_memory, "ip.reassembly_memory", 4194304, 0, 1073741824, "bytes",         \
+            "fragments waiting for their datagram hold this much at most; 0: none is taken")       \
+    SETTING(ip_reassembly_per_source, "ip.reassembly_per_source", 1048576, 0, 1073741824, "bytes", \
+            "of it, what the fragments of one source may hold")                                    \
+    SETTING(ip_reassembly_datagrams, "ip.reassembly_datagrams", 4096, 0, 65536, "",                \
+            "datagrams that may wait for fragments")                                               \
+    SETTING(ip_reassembly_timeout_us, "ip.reassembly_timeout", 30000000, 1000000, 120000000, "us", \
+            "fragments wait this long for the rest (RFC 1122, 3.3.2)")                             \
     SETTING(icmp_error_rate, "icmp.error_rate", 1000, 0, 1000000, "/s",                            \
             "ICMP errors sent a second at most")                                                   \
     SETTING(icmp_error_rate_host, "icmp.error_rate_host", 500, 0, 1000000, "/s",                   \

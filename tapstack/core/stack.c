@@ -39,6 +39,7 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     neighbor_table_open(&stack->neighbors, now_us);
     conflict_open(&stack->conflicts);
     wheel_open(&stack->tcp.wheel, now_us);
+    wheel_open(&stack->reassembly.wheel, now_us);
     stack->trim_at = UINT64_MAX;
     pmtu_open(&stack->pmtu);
     stack->utc_offset_us = config->utc_offset_us;
@@ -83,6 +84,7 @@ void stack_destroy(struct stack *stack)
     stack_destroy_tcp(stack);
     neighbor_table_close(stack);
     stack_flush_pmtu(stack);
+    reassembly_close(stack);
     packet_queue_clear(&stack->out, &stack->pool);
     packet_destroy(&stack->pool, stack->lent);
     memory_release(&memory, stack->events, stack->event_capacity * sizeof(*stack->events));
@@ -121,15 +123,15 @@ int stack_input(struct stack *stack, const struct frame *frame, uint64_t now_us)
 static void stack_trim(struct stack *stack, uint64_t now_us)
 {
     struct pool *pool = &stack->pool;
-    bool spare = pool->cached_bytes > STACK_TRIM_KEEP_BYTES || stack->tcp.free_count > 0;
     if (now_us >= stack->trim_at) {
         size_t half = pool->cached_bytes / 2;
         pool_trim(pool, half > STACK_TRIM_KEEP_BYTES ? half : STACK_TRIM_KEEP_BYTES);
         tcp_socket_trim(stack, stack->tcp.free_count / 2);
         stack->trim_at = UINT64_MAX;
-    } else if (spare && stack->trim_at == UINT64_MAX) {
-        stack->trim_at = now_us + STACK_TRIM_US;
     }
+    bool spare = pool->cached_bytes > STACK_TRIM_KEEP_BYTES || stack->tcp.free_count > 0;
+    if (spare && stack->trim_at == UINT64_MAX)
+        stack->trim_at = now_us + STACK_TRIM_US;
 }
 
 static struct neighbor *stack_neighbor_of(struct wheel_timer *timer)
@@ -143,6 +145,7 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     while ((timer = wheel_expire(&stack->neighbors.wheel, now_us)) != NULL)
         neighbor_timer(stack, stack_neighbor_of(timer), now_us);
     conflict_serve(stack, now_us);
+    reassembly_expire(stack, now_us);
     tcp_timer_expire(stack, now_us);
     pmtu_expire(stack, now_us);
     stack_trim(stack, now_us);
@@ -175,8 +178,10 @@ uint64_t stack_deadline(const struct stack *stack)
     uint64_t tcp = tcp_timer_deadline(stack);
     if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out))
         return 0;
+    uint64_t fragments = reassembly_deadline(stack);
     uint64_t timers = neighbors < tcp ? neighbors : tcp;
     if (stack->conflicts.due_at < timers)
         timers = stack->conflicts.due_at;
+    timers = fragments < timers ? fragments : timers;
     return timers < stack->trim_at ? timers : stack->trim_at;
 }

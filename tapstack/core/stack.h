@@ -433,6 +433,24 @@ struct stack_address_state {
 bool stack_address_state(const struct stack *stack, unsigned interface, uint32_t v4,
                          struct stack_address_state *state, uint64_t now_us);
 
+/* A datagram whose fragments are waiting for the rest. */
+struct stack_reassembly {
+    uint32_t source_v4;      /* host order */
+    uint32_t destination_v4; /* host order */
+    uint16_t identification;
+    uint8_t protocol;
+    bool refused;       /* dropped for a contradiction; its name is kept to drop the rest too */
+    bool first_is_here; /* the fragment at offset 0 */
+    uint16_t interface; /* by which its first fragment came */
+    uint32_t fragments;
+    uint32_t received_bytes; /* of payload */
+    uint32_t total_bytes;    /* of payload; 0: not known yet */
+    uint32_t memory_bytes;   /* charged for it */
+    uint64_t age_us, left_us;
+};
+bool stack_next_reassembly(const struct stack *stack, uint32_t *cursor,
+                           struct stack_reassembly *entry, uint64_t now_us);
+
 struct stack_route {
     uint32_t network;
     uint8_t prefix_bits;
@@ -456,10 +474,11 @@ unsigned stack_flush_pmtu(struct stack *stack);
 /* Bytes allocated now, and the sockets by kind. */
 struct stack_usage {
     uint64_t memory_bytes;
-    uint64_t buffer_bytes; /* of them in socket buffers and queues, in use */
-    uint64_t cached_bytes; /* of them kept for reuse */
-    uint32_t sockets;      /* full control blocks */
-    uint32_t time_wait;    /* compact ones */
+    uint64_t buffer_bytes;     /* of them in socket buffers and queues, in use */
+    uint64_t cached_bytes;     /* of them kept for reuse */
+    uint64_t reassembly_bytes; /* of them for fragments that wait */
+    uint32_t sockets;          /* full control blocks */
+    uint32_t time_wait;        /* compact ones */
     uint32_t connections_by_state[TCP_STATE_COUNT];
 };
 void stack_usage(const struct stack *stack, struct stack_usage *usage);

@@ -8,6 +8,7 @@
 #include "packet.h"
 #include "pmtu.h"
 #include "pool.h"
+#include "reassembly.h"
 #include "route.h"
 #include "stack.h"
 #include "tcp.h"
@@ -30,7 +31,8 @@ struct stack {
     struct conflict_table conflicts;
     struct icmp_limiter icmp_limiter;
     struct pmtu_cache pmtu;
-    uint64_t utc_offset_us;  /* 0: not known */
+    uint64_t utc_offset_us; /* 0: not known */
+    struct reassembly reassembly;
     struct packet_queue out; /* finished frames: ARP, ICMP, resets, released neighbor queues */
     struct packet *lent;     /* the packet that the last stack_output handed out */
 

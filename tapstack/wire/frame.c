@@ -14,8 +14,7 @@
 #include "ipv4.h"
 #include "tcp.h"
 
-/* Copies size bytes from offset on, as far as there are that many. Returns the bytes written. */
-static size_t copy_range(const struct frame *frame, size_t offset, uint8_t *bytes, size_t size)
+size_t frame_copy_range(const struct frame *frame, size_t offset, uint8_t *bytes, size_t size)
 {
     size_t written = 0;
     for (unsigned i = 0; i < frame->piece_count && written < size; i++) {
@@ -36,7 +35,7 @@ static size_t copy_range(const struct frame *frame, size_t offset, uint8_t *byte
 
 size_t frame_copy(const struct frame *frame, uint8_t *bytes)
 {
-    return copy_range(frame, 0, bytes, SIZE_MAX);
+    return frame_copy_range(frame, 0, bytes, SIZE_MAX);
 }
 
 /* Where the IP header starts. */
@@ -72,7 +71,7 @@ static bool is_super_frame(const struct frame *frame)
     uint8_t header[FRAME_HEADER_MAX];
     if (frame->segment_bytes == 0 || frame->header_bytes > FRAME_HEADER_MAX)
         return false;
-    size_t header_bytes = copy_range(frame, 0, header, frame->header_bytes);
+    size_t header_bytes = frame_copy_range(frame, 0, header, frame->header_bytes);
     return header_bytes == frame->header_bytes && can_be_cut(header, header_bytes);
 }
 
@@ -136,9 +135,9 @@ static size_t write_segment(struct frame_splitter *splitter, uint8_t *bytes, siz
     size_t size = frame->header_bytes + payload_bytes;
     if (size > capacity)
         return 0;
-    copy_range(frame, 0, bytes, frame->header_bytes);
-    copy_range(frame, frame->header_bytes + splitter->offset, bytes + frame->header_bytes,
-               payload_bytes);
+    frame_copy_range(frame, 0, bytes, frame->header_bytes);
+    frame_copy_range(frame, frame->header_bytes + splitter->offset, bytes + frame->header_bytes,
+                     payload_bytes);
     adapt_ip(splitter, bytes, size);
     adapt_tcp(splitter, bytes, size, last);
     splitter->offset += payload_bytes;

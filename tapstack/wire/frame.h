@@ -51,6 +51,9 @@ static inline size_t frame_size(const struct frame *frame)
    bytes: room for frame_size(frame). Returns the bytes written. Sums nothing, splits nothing. */
 size_t frame_copy(const struct frame *frame, uint8_t *bytes);
 
+/* Copies size bytes from offset on, as far as there are that many. Returns the bytes written. */
+size_t frame_copy_range(const struct frame *frame, size_t offset, uint8_t *bytes, size_t size);
+
 /* The software half of every offload: cuts a super-frame into frames for the wire and fills in the
    checksums that were left to the device. A plain frame comes out once, complete.
 

@@ -62,9 +62,14 @@ size_t ipv4_write(const struct ipv4_header *header, uint8_t *bytes)
     bytes_put16(bytes + 6, (uint16_t)fragment);
     bytes[8] = header->ttl;
     bytes[9] = header->protocol;
-    bytes_put16(bytes + 10, 0);
     bytes_put32(bytes + 12, header->source_v4);
     bytes_put32(bytes + 16, header->destination_v4);
-    bytes_put16(bytes + 10, checksum_finish(checksum_add(0, bytes, IPV4_HEADER_BYTES)));
+    ipv4_write_checksum(bytes);
     return IPV4_HEADER_BYTES;
+}
+
+void ipv4_write_checksum(uint8_t *bytes)
+{
+    bytes_put16(bytes + 10, 0);
+    bytes_put16(bytes + 10, checksum_finish(checksum_add(0, bytes, (bytes[0] & 15) * 4U)));
 }

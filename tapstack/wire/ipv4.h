@@ -45,4 +45,7 @@ int ipv4_parse(const uint8_t *bytes, size_t size, struct ipv4_header *header);
    Returns IPV4_HEADER_BYTES. */
 size_t ipv4_write(const struct ipv4_header *header, uint8_t *bytes);
 
+/* Sums a whole header anew, options included, after something in it was changed. */
+void ipv4_write_checksum(uint8_t *bytes);
+
 #endif
