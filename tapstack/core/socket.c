@@ -5,6 +5,8 @@ enum {
     MAXIMUM_SEGMENT_LEAST = 88, /* as Linux' TCP_MAXSEG */
     PORT_TRIES_MAX = 65536,
     BUFFER_LEAST = 2048,
+    SEND_STREAM_PIECE_BYTES = 256 << 10,
+    SEND_STREAM_BYTES = 2 << 20,
 };
 
 /* ---- making and naming ---- */
@@ -191,6 +193,15 @@ static int socket_send_state(const struct tcp_socket *socket)
     }
 }
 
+/* Memory for a send buffer that is to hold `bytes`, of which `fresh` come now. What comes in large
+   pieces is a stream, and gets at once what it would come to: growing step by step copies each time
+   what is there, and a large block can be one huge page. */
+static uint32_t send_memory(uint32_t bytes, uint32_t fresh, uint32_t limit)
+{
+    bool stream = fresh >= SEND_STREAM_PIECE_BYTES && limit >= SEND_STREAM_BYTES / 2;
+    return stream && bytes < SEND_STREAM_BYTES ? SEND_STREAM_BYTES : bytes;
+}
+
 ptrdiff_t stack_send_reserve(struct stack *stack, int handle, size_t wanted,
                              struct stack_room room[2])
 {
@@ -208,7 +219,7 @@ ptrdiff_t stack_send_reserve(struct stack *stack, int handle, size_t wanted,
         return STACK_AGAIN;
     }
     if (used + size > socket->send.capacity &&
-        ring_grow(&socket->send, &stack->pool, used + size, used) < 0)
+        ring_grow(&socket->send, &stack->pool, send_memory(used + size, size, limit), used) < 0)
         return STACK_NO_MEMORY;
     struct frame_piece piece[2] = {{0}};
     ring_pieces(&socket->send, used, size, piece);
