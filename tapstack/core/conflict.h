@@ -9,9 +9,10 @@
 #include <stdint.h>
 
 #include "../wire/arp.h"
+#include "address.h"
 #include "stack.h"
 
-enum { CONFLICT_ADDRESSES_MAX = 64 };
+enum { CONFLICT_ADDRESSES_MAX = ADDRESSES_MAX };
 
 struct conflict_address {
     uint32_t v4;

@@ -38,11 +38,31 @@
     COUNTER(ETH_IN_BAD_INTERFACE, "EthInBadInterface", "dropped: no such interface")               \
     /* IP-MIB (RFC 4293) */                                                                        \
     COUNTER(IP_IN_RECEIVES, "IpInReceives", "datagrams received")                                  \
-    COUNTER(IP_IN_HDR_ERRORS, "IpInHdrErrors", "dropped: version or header length wrong")          \
+    COUNTER(IP_IN_TRUNCATED, "IpInTruncatedPkts",                                                  \
+            "dropped: shorter than a header, or than its total length")                            \
+    COUNTER(IP_IN_BAD_VERSION, "IpInBadVersion", "dropped: not version 4")                         \
+    COUNTER(IP_IN_BAD_HEADER_LENGTH, "IpInBadHeaderLength", "dropped: header length below 20")     \
     COUNTER(IP_IN_CSUM_ERRORS, "IpInCsumErrors", "dropped: header checksum wrong")                 \
-    COUNTER(IP_IN_TRUNCATED, "IpInTruncatedPkts", "dropped: shorter than the total length")        \
+    COUNTER(IP_IN_BAD_TOTAL_LENGTH, "IpInBadTotalLength",                                          \
+            "dropped: total length below the header's")                                            \
+    COUNTER(IP_IN_MARTIAN_SOURCES, "IpInMartianSources",                                           \
+            "dropped: from an address that no other host can have")                                \
+    COUNTER(IP_IN_MARTIAN_DESTINATIONS, "IpInMartianDestinations",                                 \
+            "dropped: to an address that no host can have")                                        \
+    COUNTER(IP_IN_LINK_BROADCASTS, "IpInLinkBroadcasts",                                           \
+            "dropped: for one host, but in a frame for many (RFC 1122, 3.3.6)")                    \
+    COUNTER(IP_IN_DIRECTED_BROADCASTS, "IpInDirectedBroadcasts",                                   \
+            "dropped: to a network as a whole, from outside or in the old form")                   \
+    COUNTER(IP_IN_NOT_JOINED, "IpInNotJoined",                                                     \
+            "dropped: to a multicast group that nobody has joined")                                \
+    COUNTER(IP_IN_WRONG_INTERFACE, "IpInWrongInterface",                                           \
+            "dropped: for an address of another interface (ip.strong_host)")                       \
+    COUNTER(IP_IN_BAD_OPTIONS, "IpInBadOptions",                                                   \
+            "dropped: an option is malformed, or stands twice")                                    \
+    COUNTER(IP_IN_SOURCE_ROUTED, "IpInSourceRouted",                                               \
+            "dropped: a source route, which ip.source_route forbids")                              \
     COUNTER(IP_IN_ADDR_ERRORS, "IpInAddrErrors",                                                   \
-            "dropped: not for this host, or an invalid source")                                    \
+            "dropped: for another host, and ip.forward is off")                                    \
     COUNTER(IP_IN_UNKNOWN_PROTOS, "IpInUnknownProtos", "dropped: protocol without a handler")      \
     COUNTER(IP_IN_FRAGMENTS, "IpInFragments", "dropped: a fragment")                               \
     COUNTER(IP_REASM_REQDS, "IpReasmReqds", "fragments received that are to be put together")      \

@@ -220,7 +220,9 @@ static size_t info_table_bytes(const struct stack *stack)
     return pointers * sizeof(struct tcp_entry *) +
            tcp->wait_count * pool_block_bytes(sizeof(struct tcp_wait)) +
            stack->neighbors.count * pool_block_bytes(sizeof(struct neighbor)) +
-           stack->reassembly.used_bytes;
+           stack->reassembly.used_bytes +
+           stack->routes.count * pool_block_bytes(sizeof(struct route)) +
+           stack->routes.bucket_count * sizeof(struct route *);
 }
 
 void stack_usage(const struct stack *stack, struct stack_usage *usage)

@@ -69,6 +69,16 @@ const char *address_state_name(unsigned state)
     return table_name(name, TABLE_SIZE(name), state);
 }
 
+const char *stack_route_kind_name(unsigned kind)
+{
+    static const char *const name[STACK_ROUTE_KIND_COUNT] = {
+        [STACK_ROUTE_CONNECTED] = "connected",
+        [STACK_ROUTE_STATIC] = "static",
+        [STACK_ROUTE_LEARNED] = "redirect",
+    };
+    return table_name(name, TABLE_SIZE(name), kind);
+}
+
 const char *stack_event_name(unsigned kind)
 {
     static const char *const name[] = {

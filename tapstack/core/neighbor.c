@@ -80,17 +80,18 @@ void neighbor_send_arp(struct stack *stack, unsigned interface, const struct arp
    while our own address is in doubt, for the request would name it as ours (RFC 5227, 2.1.1). */
 static void ask_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    const struct stack_interface_config *own = &stack->interface[neighbor->interface];
+    const struct address *own =
+        address_choose(&stack->addresses, neighbor->interface, neighbor->v4);
     bool probe = neighbor->state == NEIGHBOR_PROBE;
     bool hurry = probe && neighbor->contested;
     struct arp_packet request = {
         .operation = ARP_REQUEST,
-        .sender_mac = own->mac,
-        .sender_v4 = own->address_v4,
+        .sender_mac = stack->interface[neighbor->interface].mac,
+        .sender_v4 = own ? own->v4 : 0,
         .target_v4 = neighbor->v4,
     };
     neighbor->requests++;
-    if (conflict_may_use(stack, own->address_v4))
+    if (own && conflict_may_use(stack, own->v4))
         neighbor_send_arp(stack, neighbor->interface, &request,
                           probe ? &neighbor->mac : &broadcast_mac, now_us);
     set_timer(stack, neighbor,
@@ -388,11 +389,17 @@ int neighbor_input(struct stack *stack, unsigned interface, const struct etherne
 
 static void fail_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
+    /* What is told about the frames is sent by this cache too, and may cost the entry its place. */
+    struct packet_queue lost = neighbor->queue;
+    struct packet *packet;
+    neighbor->queue = (struct packet_queue){0};
     neighbor_table_set_state(stack, neighbor, NEIGHBOR_FAILED, now_us);
-    for (struct packet *packet = neighbor->queue.first; packet; packet = packet->next)
-        ip_undeliverable(stack, &packet->frame, now_us);
-    neighbor_table_drop_queue(stack, neighbor, STACK_COUNTER_ARP_FAILED, now_us);
     set_timer(stack, neighbor, now_us + FORGET_US);
+    while ((packet = packet_queue_pop(&lost))) {
+        ip_undeliverable(stack, &packet->frame, now_us);
+        stack_drop(stack, STACK_COUNTER_ARP_FAILED, 0, frame_size(&packet->frame), now_us);
+        packet_destroy(&stack->pool, packet);
+    }
 }
 
 /* No answer to the last unicast probe: the address may have moved, so everybody is asked. */

@@ -76,12 +76,7 @@ void neighbor_table_set_state(struct stack *stack, struct neighbor *neighbor,
 
 bool neighbor_table_is_gateway(const struct stack *stack, const struct neighbor *neighbor)
 {
-    for (unsigned i = 0; i < stack->routes.count; i++) {
-        const struct route *route = &stack->routes.route[i];
-        if (route->gateway == neighbor->v4 && route->interface == neighbor->interface)
-            return true;
-    }
-    return false;
+    return route_uses_gateway(&stack->routes, neighbor->v4, neighbor->interface);
 }
 
 /* The first of a line that may go, or NULL. */

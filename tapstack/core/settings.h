@@ -25,6 +25,13 @@
             "datagrams that may wait for fragments")                                               \
     SETTING(ip_reassembly_timeout_us, "ip.reassembly_timeout", 30000000, 1000000, 120000000, "us", \
             "fragments wait this long for the rest (RFC 1122, 3.3.2)")                             \
+    SETTING(ip_forward, "ip.forward", 0, 0, 1, "",                                                 \
+            "forward what is not for us, as a router does (RFC 1812)")                             \
+    SETTING(ip_source_route, "ip.source_route", 0, 0, 1, "",                                       \
+            "obey source routes instead of refusing them")                                         \
+    SETTING(ip_strong_host, "ip.strong_host", 0, 0, 1, "",                                         \
+            "an address is only reached by its own interface (RFC 1122, 3.3.4.2)")                 \
+    SETTING(ip_routes_max, "ip.routes_max", 16384, 16, 65536, "", "routes kept at most")           \
     SETTING(icmp_error_rate, "icmp.error_rate", 1000, 0, 1000000, "/s",                            \
             "ICMP errors sent a second at most")                                                   \
     SETTING(icmp_error_rate_host, "icmp.error_rate_host", 500, 0, 1000000, "/s",                   \

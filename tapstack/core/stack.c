@@ -38,6 +38,9 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     pool_open(&stack->pool, &config->memory, STACK_POOL_CACHE_BYTES);
     neighbor_table_open(&stack->neighbors, now_us);
     conflict_open(&stack->conflicts);
+    uint64_t factor;
+    memcpy(&factor, stack->seed + sizeof factor, sizeof factor);
+    route_open(&stack->routes, &stack->pool, factor);
     wheel_open(&stack->tcp.wheel, now_us);
     wheel_open(&stack->reassembly.wheel, now_us);
     stack->trim_at = UINT64_MAX;
@@ -85,6 +88,7 @@ void stack_destroy(struct stack *stack)
     neighbor_table_close(stack);
     stack_flush_pmtu(stack);
     reassembly_close(stack);
+    route_close(&stack->routes);
     packet_queue_clear(&stack->out, &stack->pool);
     packet_destroy(&stack->pool, stack->lent);
     memory_release(&memory, stack->events, stack->event_capacity * sizeof(*stack->events));

@@ -107,19 +107,50 @@ struct stack_interface_config {
     bool proxy_arp;             /* answers requests for hosts behind other interfaces (RFC 1027) */
 };
 
-/* Adds an interface with its connected route, and announces its address, with arp.address_probes
-   once nobody has answered these (RFC 5227).
+/* Adds an interface with its first address and the connected route of that, and announces it, with
+   arp.address_probes once nobody has answered these (RFC 5227).
    Returns its index (0, 1, ...). Errors: STACK_INVALID, STACK_NO_MEMORY. */
 int stack_add_interface(struct stack *stack, const struct stack_interface_config *config,
                         uint64_t now_us);
 
-/* The interface by index, or NULL. */
+/* The interface by index, or NULL. address_v4 and prefix_bits tell its primary address, zero when
+   it has none. */
 const struct stack_interface_config *stack_interface(const struct stack *stack, unsigned index);
 
-/* Adds a route to network/prefix_bits by gateway (0: the network is connected) over interface.
-   Errors: STACK_INVALID, STACK_IN_USE, STACK_NO_MEMORY. */
+/* Gives an interface one more address, likewise.
+   The first one an interface has is its primary: what is sent to networks of which it has no
+   address comes from there. Errors: STACK_INVALID (no address for a host, no such interface),
+   STACK_IN_USE (it is ours already, or its network is another interface's), STACK_NO_MEMORY. */
+int stack_add_address(struct stack *stack, unsigned interface, uint32_t v4, unsigned prefix_bits,
+                      uint64_t now_us);
+
+/* Takes an address away; the next one becomes the primary. Its connected route goes with the last
+   address of a network, and with that the routes over gateways there. Connections from the address
+   stay, and time out. Errors: STACK_NOT_AVAILABLE (it has no such address). */
+int stack_remove_address(struct stack *stack, unsigned interface, uint32_t v4, uint64_t now_us);
+
+struct stack_address {
+    uint32_t v4; /* host order */
+    uint16_t interface;
+    uint8_t prefix_bits;
+    bool primary;
+};
+/* Walks all addresses, each interface's in the order they were added: cursor 0 at first. */
+bool stack_next_address(const struct stack *stack, uint32_t *cursor, struct stack_address *address);
+
+/* Adds a route to network/prefix_bits by gateway (0: the network is connected) over interface. Of
+   several routes to one network the one with the lowest metric is taken; without one it is 0.
+   Errors: STACK_INVALID (bits behind the prefix, a gateway that is no neighbor), STACK_IN_USE
+   (network, prefix and metric are there), STACK_NO_MEMORY (ip.routes_max reached). */
 int stack_add_route(struct stack *stack, uint32_t network, unsigned prefix_bits, uint32_t gateway,
                     unsigned interface);
+int stack_add_route_metric(struct stack *stack, uint32_t network, unsigned prefix_bits,
+                           uint32_t gateway, unsigned interface, uint32_t metric);
+
+/* Takes a static or learned route away. metric UINT32_MAX: the best to this network. Errors:
+   STACK_NO_ROUTE (there is none), STACK_INVALID (connected: it goes with its address). */
+int stack_remove_route(struct stack *stack, uint32_t network, unsigned prefix_bits,
+                       uint32_t metric);
 
 /* One frame arrived: contiguous, in frame->piece[0], from its Ethernet header on, without FCS. The
    bytes are not needed after the call. A frame that is not wanted is dropped and counted.
@@ -432,6 +463,13 @@ struct stack_address_state {
 /* How an address stands on an interface. Returns false when it is not one of ours there. */
 bool stack_address_state(const struct stack *stack, unsigned interface, uint32_t v4,
                          struct stack_address_state *state, uint64_t now_us);
+enum stack_route_kind {
+    STACK_ROUTE_CONNECTED, /* the network of an address of ours */
+    STACK_ROUTE_STATIC,    /* set by hand */
+    STACK_ROUTE_LEARNED,   /* to one host, from a redirect that was believed; expires */
+    STACK_ROUTE_KIND_COUNT
+};
+const char *stack_route_kind_name(unsigned kind); /* "connected" */
 
 /* A datagram whose fragments are waiting for the rest. */
 struct stack_reassembly {
@@ -454,10 +492,20 @@ bool stack_next_reassembly(const struct stack *stack, uint32_t *cursor,
 struct stack_route {
     uint32_t network;
     uint8_t prefix_bits;
+    uint8_t kind;     /* enum stack_route_kind */
     uint32_t gateway; /* 0: connected */
+    uint32_t metric;
     uint16_t interface;
+    uint64_t expires_us; /* from now; UINT64_MAX: never */
 };
-bool stack_next_route(const struct stack *stack, uint32_t *cursor, struct stack_route *route);
+/* Walks all routes, in no order: cursor 0 at first. */
+bool stack_next_route(const struct stack *stack, uint32_t *cursor, struct stack_route *route,
+                      uint64_t now_us);
+
+/* What would be taken to send to a destination: the route, the neighbor to send to, and the source
+   address. Errors: STACK_NO_ROUTE (also: it is ours, or a group's). */
+int stack_find_route(const struct stack *stack, uint32_t destination_v4, struct stack_route *route,
+                     uint32_t *next_hop, uint32_t *source_v4, uint64_t now_us);
 
 /* What ICMP has told of the MTU on the way to a destination (RFC 1191). */
 struct stack_pmtu {

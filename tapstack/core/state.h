@@ -2,6 +2,7 @@
 #ifndef TAPSTACK_CORE_STATE_H
 #define TAPSTACK_CORE_STATE_H
 
+#include "address.h"
 #include "conflict.h"
 #include "icmp.h"
 #include "neighbor.h"
@@ -15,6 +16,7 @@
 
 enum {
     STACK_INTERFACES_MAX = 8,
+    IP_IDENTIFICATION_COUNTS = 1024,
     STACK_POOL_CACHE_BYTES = 16 << 20,
     STACK_TRIM_US = 1000000,          /* of what is kept for reuse, half goes back this often ... */
     STACK_TRIM_KEEP_BYTES = 64 << 10, /* ... down to this */
@@ -26,7 +28,9 @@ struct stack {
 
     struct stack_interface_config interface[STACK_INTERFACES_MAX];
     unsigned interface_count;
+    struct address_table addresses;
     struct route_table routes;
+    uint16_t identification[IP_IDENTIFICATION_COUNTS];
     struct neighbor_table neighbors;
     struct conflict_table conflicts;
     struct icmp_limiter icmp_limiter;

@@ -377,7 +377,7 @@ enum control_progress control_show_routes(struct control_client *client)
     json_t *list = json_array();
     bool more = true;
     for (int i = 0; i < WALK_STEP && more; i++) {
-        more = stack_next_route(stack, &client->cursor, &route);
+        more = stack_next_route(stack, &client->cursor, &route, client->daemon->loop.now_us);
         const struct stack_interface_config *interface =
             more ? stack_interface(stack, route.interface) : NULL;
         if (more)

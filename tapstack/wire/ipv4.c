@@ -27,7 +27,7 @@ int ipv4_parse(const uint8_t *bytes, size_t size, struct ipv4_header *header)
         return IPV4_BAD_CHECKSUM;
     uint16_t total_bytes = bytes_get16(bytes + 2);
     if (header_bytes > total_bytes)
-        return IPV4_BAD_HEADER_LENGTH;
+        return IPV4_BAD_TOTAL_LENGTH;
     if (total_bytes > size)
         return IPV4_TRUNCATED;
 
@@ -72,4 +72,13 @@ void ipv4_write_checksum(uint8_t *bytes)
 {
     bytes_put16(bytes + 10, 0);
     bytes_put16(bytes + 10, checksum_finish(checksum_add(0, bytes, (bytes[0] & 15) * 4U)));
+}
+
+/* HC' = ~(~HC + ~m + m'), where the word m of TTL and protocol becomes m' = m - 0x0100: so what is
+   added to ~HC is ~0x0100, whatever m is. */
+void ipv4_decrement_ttl(uint8_t *bytes)
+{
+    uint32_t sum = (uint16_t)~bytes_get16(bytes + 10);
+    bytes[8]--;
+    bytes_put16(bytes + 10, checksum_finish(sum + (uint16_t)~0x0100));
 }

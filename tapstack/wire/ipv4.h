@@ -19,8 +19,9 @@ enum {
 enum ipv4_error {
     IPV4_TRUNCATED = -1,         /* fewer bytes than a header, or than the total length says */
     IPV4_BAD_VERSION = -2,       /* not 4 */
-    IPV4_BAD_HEADER_LENGTH = -3, /* IHL below 5, or beyond the total length */
+    IPV4_BAD_HEADER_LENGTH = -3, /* IHL below 5 */
     IPV4_BAD_CHECKSUM = -4,
+    IPV4_BAD_TOTAL_LENGTH = -5, /* less than the header */
 };
 
 struct ipv4_header {
@@ -47,5 +48,9 @@ size_t ipv4_write(const struct ipv4_header *header, uint8_t *bytes);
 
 /* Sums a whole header anew, options included, after something in it was changed. */
 void ipv4_write_checksum(uint8_t *bytes);
+
+/* Takes one from the time to live, and corrects the checksum by what that changes (RFC 1624,
+   eqn. 3). The TTL must be at least 1. */
+void ipv4_decrement_ttl(uint8_t *bytes);
 
 #endif

@@ -82,30 +82,30 @@ static void last_fragment(uint8_t *f, size_t *n) { (void)n; set_fragment(f, 0x1f
 static const struct row refused[] = {
     {"no byte of a header", no_bytes, STACK_COUNTER_IP_IN_TRUNCATED},
     {"19 bytes", nineteen_bytes, STACK_COUNTER_IP_IN_TRUNCATED},
-    {"version 6", version_6, STACK_COUNTER_IP_IN_HDR_ERRORS},
-    {"version 0", version_0, STACK_COUNTER_IP_IN_HDR_ERRORS},
-    {"header length 0", ihl_0, STACK_COUNTER_IP_IN_HDR_ERRORS},
-    {"header length 16", ihl_4, STACK_COUNTER_IP_IN_HDR_ERRORS},
-    {"header beyond the total length", ihl_past_total, STACK_COUNTER_IP_IN_HDR_ERRORS},
+    {"version 6", version_6, STACK_COUNTER_IP_IN_BAD_VERSION},
+    {"version 0", version_0, STACK_COUNTER_IP_IN_BAD_VERSION},
+    {"header length 0", ihl_0, STACK_COUNTER_IP_IN_BAD_HEADER_LENGTH},
+    {"header length 16", ihl_4, STACK_COUNTER_IP_IN_BAD_HEADER_LENGTH},
+    {"header beyond the total length", ihl_past_total, STACK_COUNTER_IP_IN_BAD_TOTAL_LENGTH},
     {"header beyond the frame", ihl_past_frame, STACK_COUNTER_IP_IN_TRUNCATED},
     {"checksum flipped", checksum_off, STACK_COUNTER_IP_IN_CSUM_ERRORS},
     {"TTL flipped", ttl_flipped, STACK_COUNTER_IP_IN_CSUM_ERRORS},
-    {"total length 0", total_0, STACK_COUNTER_IP_IN_HDR_ERRORS},
-    {"total length 19", total_19, STACK_COUNTER_IP_IN_HDR_ERRORS},
+    {"total length 0", total_0, STACK_COUNTER_IP_IN_BAD_TOTAL_LENGTH},
+    {"total length 19", total_19, STACK_COUNTER_IP_IN_BAD_TOTAL_LENGTH},
     {"total length one beyond the frame", total_past_frame, STACK_COUNTER_IP_IN_TRUNCATED},
     {"total length 65535", total_65535, STACK_COUNTER_IP_IN_TRUNCATED},
-    {"from 0.0.0.0", from_zero, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from 0.0.0.5", from_zero_net, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from loopback", from_loopback, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from a multicast group", from_multicast, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from 240/4", from_class_e, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from the limited broadcast", from_broadcast, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from our network's broadcast", from_our_broadcast, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"from ourselves (LAND)", from_us, STACK_COUNTER_IP_IN_ADDR_ERRORS},
+    {"from 0.0.0.0", from_zero, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from 0.0.0.5", from_zero_net, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from loopback", from_loopback, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from a multicast group", from_multicast, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from 240/4", from_class_e, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from the limited broadcast", from_broadcast, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from our network's broadcast", from_our_broadcast, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
+    {"from ourselves (LAND)", from_us, STACK_COUNTER_IP_IN_MARTIAN_SOURCES},
     {"to another host", to_another, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"to loopback", to_loopback, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"to 0.0.0.0", to_zero, STACK_COUNTER_IP_IN_ADDR_ERRORS},
-    {"to a group we are not in", to_other_group, STACK_COUNTER_IP_IN_ADDR_ERRORS},
+    {"to loopback", to_loopback, STACK_COUNTER_IP_IN_MARTIAN_DESTINATIONS},
+    {"to 0.0.0.0", to_zero, STACK_COUNTER_IP_IN_MARTIAN_DESTINATIONS},
+    {"to a group we are not in", to_other_group, STACK_COUNTER_IP_IN_NOT_JOINED},
     {"first fragment", first_fragment, STACK_COUNTER_IP_IN_FRAGMENTS},
     {"middle fragment", middle_fragment, STACK_COUNTER_IP_IN_FRAGMENTS},
     {"last fragment", last_fragment, STACK_COUNTER_IP_IN_FRAGMENTS},
@@ -163,8 +163,8 @@ static size_t make_echo_with_options(const uint8_t *options, size_t option_bytes
     return size + option_bytes;
 }
 
-/* MUST-50: options are skipped, and never obeyed: the answer goes straight to the source. */
-static void test_options_are_skipped(void **state)
+/* MUST-50: unknown options, and those that need nothing here, do not keep a datagram out. */
+static void test_s19_options_that_are_passed_over(void **state)
 {
     static const struct {
         const char *name;
@@ -172,14 +172,53 @@ static void test_options_are_skipped(void **state)
         size_t size;
     } rows[] = {
         {"no operation", {1, 1, 1, 1}, 4},
-        {"record route", {7, 7, 4, 0, 0, 0, 0, 0}, 8},
-        {"loose source route", {131, 7, 4, 192, 0, 2, 1, 0}, 8},
-        {"two source routes", {131, 7, 4, 192, 0, 2, 1, 137, 7, 4, 192, 0, 2, 2, 0, 0}, 16},
-        {"length 0", {131, 0, 0, 0}, 4},
-        {"length 1", {68, 1, 0, 0}, 4},
-        {"length past the end", {7, 39, 4, 0}, 4},
-        {"forty bytes", {7, 40, 44}, 40},
+        {"security", {130, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 12},
+        {"stream identifier", {136, 4, 1, 2}, 4},
+        {"unknown, of two bytes", {0x5e, 2, 1, 0}, 4},
+        {"unknown, of 40 bytes", {0xde, 40}, 40},
+        {"router alert", {148, 4, 0, 0}, 4},
         {"the end in the middle", {0, 131, 0, 255}, 4},
+    };
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (net_give(bytes, make_echo_with_options(rows[i].options, rows[i].size)) != 0 ||
+            net_drain() != 1)
+            fail_msg("not answered: %s", rows[i].name);
+    net_close();
+}
+
+/* Each is dropped for its reason and answered with a Parameter Problem that points at the octet. */
+static void test_s19_malformed_options(void **state)
+{
+    static const struct {
+        const char *name;
+        uint8_t options[40];
+        size_t size;
+        uint8_t pointer;
+    } rows[] = {
+        {"length 0", {131, 0, 0, 0}, 4, 21},
+        {"length 1", {68, 1, 0, 0}, 4, 21},
+        {"unknown with length 0", {99, 0, 0, 0}, 4, 21},
+        {"no room for a length", {1, 1, 1, 7}, 4, 23},
+        {"length past the end", {7, 39, 4, 0}, 4, 21},
+        {"length past the end, behind another", {1, 99, 7, 4}, 4, 22},
+        {"record route, no pointer", {7, 2, 0, 0}, 4, 21},
+        {"record route, not in fours", {7, 8, 4, 0, 0, 0, 0, 0}, 8, 21},
+        {"record route, pointer 3", {7, 7, 3, 0, 0, 0, 0, 0}, 8, 22},
+        {"record route, pointer between", {7, 7, 5, 0, 0, 0, 0, 0}, 8, 22},
+        {"two record routes", {7, 3, 4, 7, 3, 4, 0, 0}, 8, 23},
+        {"source route, pointer 0", {131, 7, 0, 0, 0, 0, 0, 0}, 8, 22},
+        {"loose and strict", {131, 7, 4, 192, 0, 2, 1, 137, 7, 4, 192, 0, 2, 2, 0, 0}, 16, 27},
+        {"timestamp of 3 bytes", {68, 3, 5, 0}, 4, 21},
+        {"timestamp, pointer 4", {68, 8, 4, 0, 0, 0, 0, 0}, 8, 22},
+        {"timestamp, pointer between", {68, 12, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 12, 22},
+        {"timestamp, half an entry", {68, 8, 5, 1, 0, 0, 0, 0}, 8, 22},
+        {"timestamp, flags 2", {68, 8, 5, 2, 0, 0, 0, 0}, 8, 23},
+        {"timestamp, overflow runs over", {68, 8, 9, 0xf0, 0, 0, 0, 0}, 8, 23},
+        {"two timestamps", {68, 4, 5, 0, 68, 4, 5, 0}, 8, 24},
+        {"router alert of 3 bytes", {148, 3, 0, 0}, 4, 21},
     };
     const uint8_t *payload;
     size_t size;
@@ -187,15 +226,36 @@ static void test_options_are_skipped(void **state)
     net_open(NULL);
     learn_peer();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (net_give(bytes, make_echo_with_options(rows[i].options, rows[i].size)) != 0 ||
+        size_t sent = make_echo_with_options(rows[i].options, rows[i].size);
+        if (net_give(bytes, sent) != -1 || counter(STACK_COUNTER_IP_IN_BAD_OPTIONS) != i + 1 ||
             !net_pull())
-            fail_msg("not answered: %s", rows[i].name);
-        struct ipv4_header ip = out_ip(&payload, &size);
-        assert_int_equal(ip.header_bytes, IPV4_HEADER_BYTES);
-        assert_int_equal(ip.destination_v4, PEER_V4);
-        assert_int_equal(size, ICMP_HEADER_BYTES + 8);
-        assert_memory_equal(payload + ICMP_HEADER_BYTES, "abcdefgh", 8);
+            fail_msg("not refused and answered: %s", rows[i].name);
+        out_ip(&payload, &size);
+        if (payload[0] != ICMP_PARAMETER_PROBLEM || payload[1] != 0 ||
+            payload[4] != rows[i].pointer)
+            fail_msg("%s: points at %u, not at %u", rows[i].name, payload[4], rows[i].pointer);
+        assert_memory_equal(payload + ICMP_HEADER_BYTES, IP(bytes), sent - ETHERNET_HEADER_BYTES);
         assert_false(net_pull());
+    }
+    net_close();
+}
+
+static void test_s19_source_routes_are_refused(void **state)
+{
+    static const uint8_t loose[] = {131, 7, 4, 192, 0, 2, 1, 0};
+    static const uint8_t strict[] = {137, 7, 8, 192, 0, 2, 1, 0};
+    const uint8_t *payload;
+    size_t size;
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(net_give(bytes, make_echo_with_options(i ? strict : loose, 8)), -1);
+        assert_int_equal(counter(STACK_COUNTER_IP_IN_SOURCE_ROUTED), i + 1);
+        assert_true(net_pull());
+        out_ip(&payload, &size);
+        assert_int_equal(payload[0], ICMP_DESTINATION_UNREACHABLE);
+        assert_int_equal(payload[1], ICMP_CODE_SOURCE_ROUTE_FAILED);
     }
     net_close();
 }
@@ -432,7 +492,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_s19_each_refusal_has_its_counter),
         cmocka_unit_test(test_a_drop_is_told_with_its_reason),
-        cmocka_unit_test(test_options_are_skipped),
+        cmocka_unit_test(test_s19_options_that_are_passed_over),
+        cmocka_unit_test(test_s19_malformed_options),
+        cmocka_unit_test(test_s19_source_routes_are_refused),
         cmocka_unit_test(test_s23_unknown_protocol_is_unreachable),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_destinations_without_a_way),
