@@ -389,12 +389,13 @@ int neighbor_input(struct stack *stack, unsigned interface, const struct etherne
 
 static void fail_neighbor(struct stack *stack, struct neighbor *neighbor, uint64_t now_us)
 {
-    /* What is told about the frames is sent by this cache too, and may cost the entry its place. */
-    struct packet_queue lost = neighbor->queue;
+    struct packet_queue lost = {0};
     struct packet *packet;
-    neighbor->queue = (struct packet_queue){0};
     neighbor_table_set_state(stack, neighbor, NEIGHBOR_FAILED, now_us);
     set_timer(stack, neighbor, now_us + FORGET_US);
+    while ((packet = neighbor_table_pop(stack, neighbor)))
+        packet_queue_push(&lost, packet);
+    /* Telling the senders needs neighbors too, and may cost this one its place in the table. */
     while ((packet = packet_queue_pop(&lost))) {
         ip_undeliverable(stack, &packet->frame, now_us);
         stack_drop(stack, STACK_COUNTER_ARP_FAILED, 0, frame_size(&packet->frame), now_us);
