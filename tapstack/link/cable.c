@@ -168,12 +168,18 @@ static struct cable_frame *pull(struct cable *cable, struct frame_heap *heap)
 
 /* ---- A frame at a rule ---- */
 
+static void acted(struct cable *cable, struct cable_rule *rule)
+{
+    rule_acted(rule);
+    cable->sweeps |= rule->ended;
+}
+
 static void lose(struct cable *cable, struct cable_rule *rule, struct cable_frame *frame,
                  uint64_t *counter)
 {
     ++*counter;
     rule->counters.lost++;
-    rule_acted(rule);
+    acted(cable, rule);
     give_frame(cable, frame);
 }
 
@@ -184,7 +190,7 @@ static bool mark(struct cable *cable, struct cable_rule *rule, struct cable_fram
         return false;
     cable->counters.marked++;
     rule->counters.marked++;
-    rule_acted(rule);
+    acted(cable, rule);
     return true;
 }
 
@@ -218,7 +224,7 @@ static void damage(struct cable *cable, struct cable_rule *rule, struct cable_fr
     cable->counters.corrupted += !frame->damaged;
     frame->damaged = true;
     rule->counters.corrupted++;
-    rule_acted(rule);
+    acted(cable, rule);
 }
 
 static void delay(struct cable *cable, struct cable_rule *rule, struct cable_frame *frame)
@@ -235,7 +241,7 @@ static void delay(struct cable *cable, struct cable_rule *rule, struct cable_fra
     rule->counters.reordered += reordered;
     cable->counters.reordered += reordered;
     if (!queued && (reordered || rule->impairment.does & IMPAIRMENT_DELAY))
-        rule_acted(rule);
+        acted(cable, rule);
 }
 
 static void queue(struct cable *cable, struct cable_rule *rule, struct cable_frame *frame)
@@ -291,7 +297,7 @@ static bool meet(struct cable *cable, struct cable_rule *rule, struct cable_fram
         return false;
     cable->counters.duplicated++;
     rule->counters.duplicated++;
-    rule_acted(rule);
+    acted(cable, rule);
     if (treat(cable, rule, copy))
         pass(cable, copy, rule->next);
     return false;
@@ -398,7 +404,7 @@ static void send_next(struct cable *cable, struct cable_rule *rule, uint64_t sta
         return;
     }
     bottleneck_send(&rule->bottleneck, &rule->impairment, start_us, frame);
-    rule_acted(rule);
+    acted(cable, rule);
     frame->held_by = rule;
     delay(cable, rule, frame);
     pass(cable, frame, rule->next);
@@ -481,7 +487,7 @@ int cable_send(struct cable *cable, const uint8_t *bytes, size_t size, uint64_t 
         return -1;
     pass(cable, frame, is_exempt(cable, frame) ? NULL : cable->rules);
     int result = cable->frames > before ? 0 : -1;
-    if (cable->rates > 0)
+    if (cable->rates > 0 || cable->sweeps)
         advance(cable, now_us);
     return result;
 }
