@@ -42,10 +42,9 @@ static void red_rest(struct bottleneck *bottleneck, const struct impairment_rate
 {
     if (bottleneck->frames > 0 || frame->at_us <= bottleneck->free_at_us)
         return;
-    unsigned __int128 idle =
-        (unsigned __int128)(frame->at_us - bottleneck->free_at_us) * rate->bits_per_second;
-    uint64_t frames = (uint64_t)(idle / sending_time(rate, frame->size));
-    if (idle / sending_time(rate, frame->size) > IDLE_FRAMES_MAX)
+    uint64_t frame_us = sending_time(rate, frame->size) / rate->bits_per_second;
+    uint64_t frames = (frame->at_us - bottleneck->free_at_us) / (frame_us > 0 ? frame_us : 1);
+    if (frames > IDLE_FRAMES_MAX)
         frames = IDLE_FRAMES_MAX;
     for (; frames > 0 && bottleneck->red_average > 0; frames--)
         bottleneck->red_average -= (bottleneck->red_average >> RED_WEIGHT_BITS) + 1;

@@ -174,10 +174,8 @@ static void acted(struct cable *cable, struct cable_rule *rule)
     cable->sweeps |= rule->ended;
 }
 
-static void lose(struct cable *cable, struct cable_rule *rule, struct cable_frame *frame,
-                 uint64_t *counter)
+static void lose(struct cable *cable, struct cable_rule *rule, struct cable_frame *frame)
 {
-    ++*counter;
     rule->counters.lost++;
     acted(cable, rule);
     give_frame(cable, frame);
@@ -203,17 +201,15 @@ static bool is_oversize(const struct cable_rule *rule, const struct cable_frame 
 /* Returns true when the frame is gone. */
 static bool loses(struct cable *cable, struct cable_rule *rule, struct cable_frame *frame)
 {
-    if (rule->impairment.does & IMPAIRMENT_BLACKHOLE) {
-        lose(cable, rule, frame, &cable->counters.blackholed);
-        return true;
-    }
-    if (is_oversize(rule, frame)) {
-        lose(cable, rule, frame, &cable->counters.oversize);
-        return true;
-    }
-    if (!rule_loses(rule, frame) || mark(cable, rule, frame))
+    if (rule->impairment.does & IMPAIRMENT_BLACKHOLE)
+        cable->counters.blackholed++;
+    else if (is_oversize(rule, frame))
+        cable->counters.oversize++;
+    else if (rule_loses(rule, frame) && !mark(cable, rule, frame))
+        cable->counters.lost++;
+    else
         return false;
-    lose(cable, rule, frame, &cable->counters.lost);
+    lose(cable, rule, frame);
     return true;
 }
 
@@ -400,7 +396,8 @@ static void send_next(struct cable *cable, struct cable_rule *rule, uint64_t sta
     struct cable_frame *frame =
         bottleneck_take(&rule->bottleneck, &rule->impairment, start_us, &verdict);
     if (verdict == BOTTLENECK_EARLY && !mark(cable, rule, frame)) {
-        lose(cable, rule, frame, &cable->counters.early);
+        cable->counters.early++;
+        lose(cable, rule, frame);
         return;
     }
     bottleneck_send(&rule->bottleneck, &rule->impairment, start_us, frame);

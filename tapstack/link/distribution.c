@@ -47,7 +47,7 @@ static uint64_t cube_root(unsigned __int128 n)
 static int64_t draw_pareto(uint64_t lot)
 {
     uint64_t odd = 2 * (lot >> (64 - PARETO_BITS)) + 1;
-    unsigned __int128 inverse = ((unsigned __int128)2 << (PARETO_BITS + 48)) / odd;
+    uint64_t inverse = (UINT64_C(2) << (PARETO_BITS + 48)) / odd;
     int64_t value = (int64_t)cube_root(inverse) - PARETO_MEAN;
     return value * DISTRIBUTION_ONE / PARETO_DEVIATION;
 }
