@@ -109,6 +109,7 @@
     COUNTER(ICMP_IN_SRC_QUENCHS, "IcmpInSrcQuenchs", "dropped: source quench (RFC 9293, MUST-55)") \
     COUNTER(ICMP_IN_REDIRECTS, "IcmpInRedirects", "redirects received")                            \
     COUNTER(ICMP_IN_ECHOS, "IcmpInEchos", "echo requests received")                                \
+    COUNTER(ICMP_IN_ECHO_REPS, "IcmpInEchoReps", "echo replies received")                          \
     COUNTER(ICMP_IN_TIMESTAMPS, "IcmpInTimestamps", "timestamp requests received")                 \
     COUNTER(ICMP_IN_TIMESTAMP_REPS, "IcmpInTimestampReps", "dropped: timestamp reply")             \
     COUNTER(ICMP_IN_ADDR_MASKS, "IcmpInAddrMasks", "dropped: address mask request")                \
@@ -128,6 +129,7 @@
     COUNTER(ICMP_OUT_TIME_EXCDS, "IcmpOutTimeExcds", "time exceeded sent")                         \
     COUNTER(ICMP_OUT_PARM_PROBS, "IcmpOutParmProbs", "parameter problem sent")                     \
     COUNTER(ICMP_OUT_REDIRECTS, "IcmpOutRedirects", "redirects sent")                              \
+    COUNTER(ICMP_OUT_ECHOS, "IcmpOutEchos", "echo requests sent")                                  \
     COUNTER(ICMP_OUT_ECHO_REPS, "IcmpOutEchoReps", "echo replies sent")                            \
     COUNTER(ICMP_OUT_TIMESTAMP_REPS, "IcmpOutTimestampReps", "timestamp replies sent")             \
     COUNTER(REDIRECTS_IGNORED, "RedirectsIgnored",                                                 \

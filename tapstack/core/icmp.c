@@ -220,6 +220,9 @@ static int take_error(struct stack *stack, const struct ip_datagram *datagram,
         !ip_is_local(stack, quoted.source_v4) || quoted.fragment_offset != 0)
         return stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, 0, datagram->payload_bytes, now_us);
     const uint8_t *payload = quote + quoted.header_bytes;
+    if (probe_error(stack, datagram->header.source_v4, datagram->header.ttl, icmp, &quoted, payload,
+                    now_us))
+        return 0;
     switch (quoted.protocol) {
     case IPV4_PROTOCOL_TCP:
         return tcp_icmp_error(stack, datagram, icmp, &quoted, payload, now_us);
@@ -259,6 +262,9 @@ static int take_message(struct stack *stack, const struct ip_datagram *datagram,
     switch (icmp->type) {
     case ICMP_ECHO_REQUEST:
         return answer_echo(stack, datagram, icmp, now_us);
+    case ICMP_ECHO_REPLY:
+        stack_count(stack, STACK_COUNTER_ICMP_IN_ECHO_REPS);
+        return probe_echo_reply(stack, datagram, icmp, now_us);
     case ICMP_TIMESTAMP_REQUEST:
         return answer_timestamp(stack, datagram, icmp, now_us);
     case ICMP_DESTINATION_UNREACHABLE:

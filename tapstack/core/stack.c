@@ -89,6 +89,7 @@ void stack_destroy(struct stack *stack)
     stack_flush_pmtu(stack);
     reassembly_close(stack);
     route_close(&stack->routes);
+    probe_close_all(stack);
     packet_queue_clear(&stack->out, &stack->pool);
     packet_destroy(&stack->pool, stack->lent);
     memory_release(&memory, stack->events, stack->event_capacity * sizeof(*stack->events));

@@ -301,6 +301,62 @@ int stack_set_user(struct stack *stack, int socket, void *user);
 /* Why the connection ended: 0 (it has not, or in good order) or an enum stack_error. */
 int stack_socket_error(struct stack *stack, int socket);
 
+/* ---- Probes ----
+   What ping and traceroute do: echo requests, or UDP datagrams to ports where nobody should be, and
+   what comes back, timed by the clock of the calls. */
+
+enum stack_probe_kind {
+    STACK_PROBE_ECHO,
+    STACK_PROBE_UDP, /* to port 33434 and the 255 behind it, a new one each time */
+};
+
+struct stack_probe {
+    uint32_t destination_v4;
+    uint8_t kind; /* enum stack_probe_kind */
+    uint8_t ttl;  /* 0: ip.ttl */
+    uint8_t tos;
+    bool dont_fragment;
+    uint16_t payload_bytes; /* behind the ICMP or UDP header, 65507 at most */
+    int16_t pattern;        /* the byte it consists of; -1: 0, 1, 2, ... */
+    uint64_t timeout_us;    /* not 0 */
+};
+
+enum stack_probe_outcome {
+    STACK_PROBE_REPLY,     /* what was asked for */
+    STACK_PROBE_DUPLICATE, /* and once more */
+    STACK_PROBE_ERROR,     /* an ICMP error by from_v4, or by ourselves */
+    STACK_PROBE_TIMED_OUT,
+};
+
+struct stack_probe_answer {
+    uint16_t sequence;  /* as stack_probe_send returned it */
+    uint8_t outcome;    /* enum stack_probe_outcome */
+    uint8_t probe_ttl;  /* what the probe was sent with */
+    uint32_t from_v4;   /* 0: this stack */
+    uint8_t ttl;        /* of the datagram that answered */
+    uint8_t type, code; /* of an error */
+    bool late;          /* after its timeout was told */
+    bool damaged;       /* the echoed bytes are not those that were sent */
+    uint16_t bytes;     /* of a reply, from its ICMP or UDP header on */
+    uint16_t mtu;       /* claimed by fragmentation needed */
+    uint64_t rtt_us;
+};
+
+/* Opens a prober. Returns its handle (above zero, given out again once closed), or
+   STACK_NO_MEMORY: also when 16 are open. */
+int stack_probe_open(struct stack *stack);
+
+/* Sends a probe. Returns its sequence number: 0, 1, ..., 65535, 0, ... Errors: STACK_BAD_HANDLE,
+   STACK_INVALID, STACK_NO_ROUTE, STACK_NO_MEMORY, STACK_AGAIN (256 are under way). */
+int stack_probe_send(struct stack *stack, int prober, const struct stack_probe *probe,
+                     uint64_t now_us);
+
+/* Fetches the next answer; false: none now. */
+bool stack_probe_next(struct stack *stack, int prober, struct stack_probe_answer *answer,
+                      uint64_t now_us);
+
+void stack_probe_close(struct stack *stack, int prober);
+
 /* ---- Looking in ---- */
 
 /* RFC 9293, 3.3.2; the numbers are Linux' and RFC 4022's order does not matter here. */

@@ -9,6 +9,7 @@
 #include "packet.h"
 #include "pmtu.h"
 #include "pool.h"
+#include "probe.h"
 #include "reassembly.h"
 #include "route.h"
 #include "stack.h"
@@ -35,8 +36,9 @@ struct stack {
     struct conflict_table conflicts;
     struct icmp_limiter icmp_limiter;
     struct pmtu_cache pmtu;
-    uint64_t utc_offset_us; /* 0: not known */
     struct reassembly reassembly;
+    struct probes probes;
+    uint64_t utc_offset_us;  /* 0: not known */
     struct packet_queue out; /* finished frames: ARP, ICMP, resets, released neighbor queues */
     struct packet *lent;     /* the packet that the last stack_output handed out */
 
