@@ -40,14 +40,15 @@ static void count_message(struct stack *stack, uint8_t type)
     }
 }
 
-/* The address an answer comes from: the one that was asked, or that of the interface by which the
-   question came (RFC 1122, 3.2.2.6; RFC 1812, 4.3.2.4). */
+/* The address an answer comes from: the one that was asked; where that is not ours, the one towards
+   whom it goes to (RFC 1122, 3.2.2.6; RFC 1812, 4.3.2.4). */
 static uint32_t answer_source(const struct stack *stack, const struct ip_datagram *datagram)
 {
-    uint32_t asked_v4 = datagram->header.destination_v4;
-    if (!datagram->frame || ip_is_local(stack, asked_v4))
-        return asked_v4;
-    return stack->interface[datagram->frame->interface].address_v4;
+    uint32_t source_v4 = datagram->header.destination_v4;
+    unsigned interface;
+    if (!ip_is_local(stack, source_v4))
+        ip_choose_source(stack, datagram->header.source_v4, &source_v4, &interface);
+    return source_v4;
 }
 
 /* Sends a message to whom the datagram came from: header, then body_bytes that start in body.

@@ -25,11 +25,11 @@ struct icmp_limiter {
 int icmp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);
 
 /* Answers a datagram with an error: its header and as much of it as fits 576 octets in all (RFC
-   1812, 4.3.2.3), from the address that was asked, or for what is not ours from the interface that
-   it came by (4.3.2.4). rest: second word of the header. Nothing is sent about an ICMP error, a
+   1812, 4.3.2.3), from the address that was asked, or where that is not ours from the one towards
+   the sender (4.3.2.4). rest: second word of the header. Nothing is sent about an ICMP error, a
    broadcast or multicast of either layer, a later fragment, a source that is no single host (RFC
-   1122, 3.2.2), nor beyond icmp.error_rate and icmp.error_rate_host. The datagram's frame says by
-   its interface where it came from; for one of ours it may be NULL. */
+   1122, 3.2.2), nor beyond icmp.error_rate and icmp.error_rate_host. Needs of the datagram: header,
+   packet, payload, to_group. */
 void icmp_send_error(struct stack *stack, const struct ip_datagram *datagram, uint8_t type,
                      uint8_t code, uint32_t rest, uint64_t now_us);
 
