@@ -27,6 +27,7 @@
 #include "../wire/tcp.h"
 #include "clock.h"
 #include "daemon.h"
+#include "device.h"
 #include "log.h"
 
 enum {
@@ -47,7 +48,10 @@ struct capture {
     uint8_t *buffer;
     size_t used, written; /* written of used bytes have gone */
     uint64_t frames, lost, bytes, limit_bytes;
-    uint64_t epoch_offset_ns; /* from monotonic time to the epoch's */
+    struct capture_interface {
+        uint64_t frames, lost;
+    } interface[CONFIG_INTERFACES_MAX]; /* of the frames and lost above */
+    uint64_t epoch_offset_ns;           /* from monotonic time to the epoch's */
     uint64_t event_cursor;
     const char *ended;
     uint8_t wire[FRAME_BYTES_MAX]; /* one frame as it would be on a wire */
@@ -165,11 +169,13 @@ static void buffer_added(struct capture *capture, size_t size)
 /* The sequence number of an outbound TCP segment. Returns false when the frame is none. */
 static bool frame_sequence(const uint8_t *bytes, size_t size, uint32_t *sequence)
 {
-    enum { ETHERNET = 14, IPV4 = 0x0800, PROTOCOL_TCP = 6 };
-    if (size < ETHERNET + 20 + TCP_HEADER_BYTES || bytes_get16(bytes + 12) != IPV4 ||
-        bytes[ETHERNET + 9] != PROTOCOL_TCP)
+    enum { ETHERNET = 14, TAG = 4, VLAN = 0x8100, IPV4 = 0x0800, PROTOCOL_TCP = 6 };
+    if (size < ETHERNET + TAG + 20 + TCP_HEADER_BYTES)
         return false;
-    size_t tcp = ETHERNET + (size_t)(bytes[ETHERNET] & 15) * 4;
+    size_t ip = ETHERNET + (bytes_get16(bytes + 12) == VLAN ? TAG : 0);
+    if (bytes_get16(bytes + ip - 2) != IPV4 || bytes[ip + 9] != PROTOCOL_TCP)
+        return false;
+    size_t tcp = ip + (size_t)(bytes[ip] & 15) * 4;
     if (tcp + TCP_HEADER_BYTES > size)
         return false;
     *sequence = bytes_get32(bytes + tcp + 4);
@@ -243,13 +249,16 @@ static void block_write(struct capture *capture, const struct pcapng_packet *pac
         limit_reached(capture);
         return;
     }
+    struct capture_interface *interface = &capture->interface[packet->interface];
     if (!buffer_has_room(capture, most)) {
         capture->lost++;
+        interface->lost++;
         return;
     }
     size_t size =
         pcapng_write_packet(capture->buffer + capture->used, BUFFER_BYTES - capture->used, packet);
     capture->frames++;
+    interface->frames++;
     buffer_added(capture, size);
 }
 
@@ -263,6 +272,7 @@ static void frame_write(struct capture *capture, const struct frame *frame, int 
     while (capture->running &&
            (size = frame_split_next(&splitter, capture->wire, sizeof capture->wire)) > 0) {
         struct pcapng_packet packet = {
+            .interface = frame->interface,
             .at_ns = capture->daemon->loop.now_us * 1000 + capture->epoch_offset_ns,
             .direction = direction,
             .data = capture->wire,
@@ -332,13 +342,15 @@ static int target_check(int fd)
     return 0;
 }
 
+/* The section, and a block for each device under its number. */
 static void header_write(struct capture *capture)
 {
-    const char *name = capture->daemon->device ? device_name(capture->daemon->device) : "tap";
+    const struct daemon *daemon = capture->daemon;
     size_t size =
         pcapng_write_section(capture->buffer, BUFFER_BYTES, "tapstackd " TAPSTACK_VERSION, NULL);
-    size +=
-        pcapng_write_interface(capture->buffer + size, BUFFER_BYTES - size, name, FRAME_BYTES_MAX);
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        size += pcapng_write_interface(capture->buffer + size, BUFFER_BYTES - size,
+                                       device_name(daemon->device[i]), FRAME_BYTES_MAX);
     buffer_added(capture, size);
 }
 
@@ -354,6 +366,7 @@ int capture_start(struct capture *capture, int fd, uint64_t limit_bytes)
     capture->target.fd = fd;
     capture->running = true;
     capture->frames = capture->lost = capture->bytes = 0;
+    memset(capture->interface, 0, sizeof capture->interface);
     capture->limit_bytes = limit_bytes;
     capture->ended = "";
     capture->event_cursor = stack_event_count(capture->daemon->stack);
@@ -362,24 +375,33 @@ int capture_start(struct capture *capture, int fd, uint64_t limit_bytes)
     return 0;
 }
 
-int capture_stop(struct capture *capture, uint64_t *frames, uint64_t *lost)
+static void statistics_write(struct capture *capture)
 {
-    if (!capture->running)
-        return -ENOENT;
-    struct pcapng_statistics statistics = {
-        .at_ns = capture->daemon->loop.now_us * 1000 + capture->epoch_offset_ns,
-        .received = capture->frames + capture->lost,
-        .dropped = capture->lost,
-    };
-    *frames = capture->frames;
-    *lost = capture->lost;
-    capture->running = false;
-    if (buffer_has_room(capture, PCAPNG_BLOCK_OVERHEAD)) {
+    for (unsigned i = 0; i < capture->daemon->device_count; i++) {
+        const struct capture_interface *interface = &capture->interface[i];
+        struct pcapng_statistics statistics = {
+            .interface = i,
+            .at_ns = capture->daemon->loop.now_us * 1000 + capture->epoch_offset_ns,
+            .received = interface->frames + interface->lost,
+            .dropped = interface->lost,
+        };
+        if (!buffer_has_room(capture, PCAPNG_BLOCK_OVERHEAD))
+            return;
         size_t size = pcapng_write_statistics(capture->buffer + capture->used,
                                               BUFFER_BYTES - capture->used, &statistics);
         capture->used += size;
         capture->bytes += size;
     }
+}
+
+int capture_stop(struct capture *capture, uint64_t *frames, uint64_t *lost)
+{
+    if (!capture->running)
+        return -ENOENT;
+    *frames = capture->frames;
+    *lost = capture->lost;
+    capture->running = false;
+    statistics_write(capture);
     capture_flush(capture);
     return 0;
 }

@@ -3,6 +3,10 @@
    Every key is a string for libconfuse, and its callback (config_set) reads the string by the key's
    row in a table. The keys of the section `settings` are those of the stack's own list of settings.
 
+   The keys of an interface stand before all sections for the first one, which is not there if
+   sections `interface` are and none of its keys is. libconfuse reads the sections one after the
+   other, so what a callback in one of them sets belongs to the last one that there is so far.
+
    libconfuse knows the line but not the column, and it miscounts the lines of files with comments.
    So the file is read here, comments are blanked out before it is parsed, and the column is found
    by looking for the offending word in the line. libconfuse hands no pointer of ours to its
@@ -19,6 +23,7 @@
 #include <string.h>
 
 #include "../api/message.h"
+#include "../link/nic.h"
 #include "log.h"
 #include "quantity.h"
 
@@ -26,6 +31,7 @@ enum {
     CONFIG_FILE_MAX = 1 << 20,
     CONFIG_KEYS_MAX = 128, /* of one section, its end mark included */
     CONFIG_WORD_MAX = 64,
+    CONFIG_DEPTH_MAX = 8, /* of sections in sections */
 };
 
 struct config_reader {
@@ -34,7 +40,9 @@ struct config_reader {
     char *text; /* the file, comments blanked out */
     char *error;
     unsigned error_bytes;
-    uint8_t host_prefix_bits; /* given with host_address; 0: none */
+    cfg_t *file;                        /* while libconfuse reads */
+    struct config_interface *interface; /* that the key being read is of */
+    bool first_given;                   /* a key of the interface before the sections was */
 };
 
 static struct config_reader *config_reading;
@@ -44,8 +52,9 @@ static struct config_reader *config_reading;
 struct config_key {
     const char *name;
     int (*read)(const struct config_key *key, const char *word); /* 0, or -1: not as `wants` says */
-    size_t offset;                                               /* in struct config */
+    size_t offset; /* in struct config, or struct config_interface */
     size_t size;
+    bool of_interface;
     enum quantity_kind kind; /* for config_read_quantity */
     uint64_t least, most;
     const char *wants; /* for the others: what the value has to be */
@@ -53,7 +62,9 @@ struct config_key {
 
 static void *config_field(const struct config_key *key)
 {
-    return (char *)&config_reading->config + key->offset;
+    char *base =
+        key->of_interface ? (char *)config_reading->interface : (char *)&config_reading->config;
+    return base + key->offset;
 }
 
 static int config_read_text(const struct config_key *key, const char *word)
@@ -112,16 +123,16 @@ static int config_read_address(const struct config_key *key, const char *word)
     (void)key;
     if (config_parse_address(word, &v4, &bits) < 0 || v4 == 0 || bits == 0)
         return -1;
-    config_reading->config.address_v4 = v4;
-    config_reading->config.prefix_bits = bits;
+    config_reading->interface->address_v4 = v4;
+    config_reading->interface->prefix_bits = bits;
     return 0;
 }
 
 static int config_read_host_address(const struct config_key *key, const char *word)
 {
     (void)key;
-    return config_parse_address(word, &config_reading->config.host_address_v4,
-                                &config_reading->host_prefix_bits);
+    return config_parse_address(word, &config_reading->interface->host_address_v4,
+                                &config_reading->interface->host_prefix_bits);
 }
 
 static int config_read_gateway(const struct config_key *key, const char *word)
@@ -147,51 +158,72 @@ static int config_read_log_level(const struct config_key *key, const char *word)
 
 static int config_read_quantity(const struct config_key *key, const char *word);
 
-#define CONFIG_FIELD(field) offsetof(struct config, field), sizeof((struct config *)0)->field
-#define CONFIG_WORD(name, read, field, wants)                                                      \
+#define CONFIG_FIELD(field) offsetof(struct config, field), sizeof((struct config *)0)->field, false
+#define CONFIG_INTERFACE_FIELD(field)                                                              \
+    offsetof(struct config_interface, field), sizeof((struct config_interface *)0)->field, true
+#define CONFIG_WORD(name, read, place, wants)                                                      \
     {                                                                                              \
-        name, read, CONFIG_FIELD(field), 0, 0, 0, wants                                            \
+        name, read, place, 0, 0, 0, wants                                                          \
     }
-#define CONFIG_QUANTITY(name, field, kind, least, most)                                            \
+#define CONFIG_QUANTITY(name, place, kind, least, most)                                            \
     {                                                                                              \
-        name, config_read_quantity, CONFIG_FIELD(field), kind, least, most, NULL                   \
+        name, config_read_quantity, place, kind, least, most, NULL                                 \
     }
 
 static const struct config_key config_keys[] = {
-    CONFIG_WORD("dir", config_read_name, dir, "a folder's name of at most 95 bytes"),
-    CONFIG_WORD("device", config_read_name, device, "a device name of at most 15 bytes"),
-    CONFIG_WORD("mac", config_read_mac, mac,
-                "the MAC address of one card, such as 02:00:00:4d:00:02"),
-    CONFIG_WORD("address", config_read_address, address_v4,
-                "an address with its prefix, such as 10.77.0.2/24"),
-    CONFIG_WORD("host_address", config_read_host_address, host_address_v4,
-                "an address such as 10.77.0.1/24, or none"),
-    CONFIG_WORD("gateway", config_read_gateway, gateway_v4,
+    CONFIG_WORD("dir", config_read_name, CONFIG_FIELD(dir), "a folder's name of at most 95 bytes"),
+    CONFIG_WORD("device", config_read_name, CONFIG_INTERFACE_FIELD(device),
+                "a device name of at most 15 bytes"),
+    CONFIG_WORD("gateway", config_read_gateway, CONFIG_FIELD(gateway_v4),
                 "an address such as 10.77.0.1, or none"),
-    CONFIG_QUANTITY("mtu", mtu_bytes, QUANTITY_BYTES, 576, 65535),
-    CONFIG_QUANTITY("offload", offload, QUANTITY_SWITCH, 0, 1),
-    CONFIG_WORD("user", config_read_text, user, "a user's name, or \"\" to stay root"),
-    CONFIG_WORD("log_level", config_read_log_level, log_level, "error, warning, info or debug"),
-    CONFIG_QUANTITY("shutdown", shutdown_us, QUANTITY_TIME, 0, 3600000000),
-    CONFIG_QUANTITY("spin", spin_us, QUANTITY_TIME, 0, 1000000),
-    CONFIG_QUANTITY("client_sockets_max", client_sockets_max, QUANTITY_COUNT, 1, 1000000),
-    CONFIG_QUANTITY("control_uid", control_uid, QUANTITY_COUNT, 0, UINT32_MAX),
-    CONFIG_QUANTITY("events", event_capacity, QUANTITY_COUNT, 0, 1 << 24),
+    CONFIG_WORD("user", config_read_text, CONFIG_FIELD(user),
+                "a user's name, or \"\" to stay root"),
+    CONFIG_WORD("log_level", config_read_log_level, CONFIG_FIELD(log_level),
+                "error, warning, info or debug"),
+    CONFIG_QUANTITY("shutdown", CONFIG_FIELD(shutdown_us), QUANTITY_TIME, 0, 3600000000),
+    CONFIG_QUANTITY("spin", CONFIG_FIELD(spin_us), QUANTITY_TIME, 0, 1000000),
+    CONFIG_QUANTITY("client_sockets_max", CONFIG_FIELD(client_sockets_max), QUANTITY_COUNT, 1,
+                    1000000),
+    CONFIG_QUANTITY("control_uid", CONFIG_FIELD(control_uid), QUANTITY_COUNT, 0, UINT32_MAX),
+    CONFIG_QUANTITY("events", CONFIG_FIELD(event_capacity), QUANTITY_COUNT, 0, 1 << 24),
     {NULL},
 };
 
+/* Of each interface: before the sections for the first, in a section `interface` for the others. */
+static const struct config_key config_interface_keys[] = {
+    CONFIG_WORD("mac", config_read_mac, CONFIG_INTERFACE_FIELD(mac),
+                "the MAC address of one card, such as 02:00:00:4d:00:02"),
+    CONFIG_WORD("address", config_read_address, CONFIG_INTERFACE_FIELD(address_v4),
+                "an address with its prefix, such as 10.77.0.2/24"),
+    CONFIG_WORD("host_address", config_read_host_address, CONFIG_INTERFACE_FIELD(host_address_v4),
+                "an address such as 10.77.0.1/24, or none"),
+    CONFIG_WORD("netns", config_read_text, CONFIG_INTERFACE_FIELD(netns),
+                "the name or path of a network namespace, at most 95 bytes"),
+    CONFIG_QUANTITY("mtu", CONFIG_INTERFACE_FIELD(mtu_bytes), QUANTITY_BYTES, 576, 65535),
+    CONFIG_QUANTITY("offload", CONFIG_INTERFACE_FIELD(offload), QUANTITY_SWITCH, 0, 1),
+    CONFIG_QUANTITY("vlan", CONFIG_INTERFACE_FIELD(vlan), QUANTITY_COUNT, 0, NIC_VLAN_MAX),
+    CONFIG_QUANTITY("promiscuous", CONFIG_INTERFACE_FIELD(promiscuous), QUANTITY_SWITCH, 0, 1),
+    CONFIG_QUANTITY("allmulti", CONFIG_INTERFACE_FIELD(allmulti), QUANTITY_SWITCH, 0, 1),
+    CONFIG_QUANTITY("ring", CONFIG_INTERFACE_FIELD(ring_slots), QUANTITY_COUNT, 1, CONFIG_RING_MAX),
+    CONFIG_QUANTITY("budget", CONFIG_INTERFACE_FIELD(budget_frames), QUANTITY_COUNT, 1,
+                    CONFIG_RING_MAX),
+    {NULL},
+};
+
+#define CONFIG_CABLE_FIELD(field) CONFIG_INTERFACE_FIELD(cable.field)
+
 static const struct config_key config_cable_keys[] = {
-    CONFIG_QUANTITY("loss", cable.loss_ppm, QUANTITY_SHARE, 0, 1000000),
-    CONFIG_QUANTITY("duplicate", cable.duplicate_ppm, QUANTITY_SHARE, 0, 1000000),
-    CONFIG_QUANTITY("corrupt", cable.corrupt_ppm, QUANTITY_SHARE, 0, 1000000),
-    CONFIG_QUANTITY("reorder", cable.reorder_ppm, QUANTITY_SHARE, 0, 1000000),
-    CONFIG_QUANTITY("delay", cable.delay_us, QUANTITY_TIME, 0, 3600000000),
-    CONFIG_QUANTITY("jitter", cable.jitter_us, QUANTITY_TIME, 0, 3600000000),
-    CONFIG_QUANTITY("reorder_hold", cable.reorder_us, QUANTITY_TIME, 0, 3600000000),
-    CONFIG_QUANTITY("rate", cable.rate_kbps, QUANTITY_RATE, 0, UINT32_MAX),
-    CONFIG_QUANTITY("queue", cable.queue_frames, QUANTITY_COUNT, 0, 1000000),
-    CONFIG_QUANTITY("fcs", cable.fcs, QUANTITY_SWITCH, 0, 1),
-    CONFIG_QUANTITY("seed", cable_seed, QUANTITY_COUNT, 0, UINT64_MAX),
+    CONFIG_QUANTITY("loss", CONFIG_CABLE_FIELD(loss_ppm), QUANTITY_SHARE, 0, 1000000),
+    CONFIG_QUANTITY("duplicate", CONFIG_CABLE_FIELD(duplicate_ppm), QUANTITY_SHARE, 0, 1000000),
+    CONFIG_QUANTITY("corrupt", CONFIG_CABLE_FIELD(corrupt_ppm), QUANTITY_SHARE, 0, 1000000),
+    CONFIG_QUANTITY("reorder", CONFIG_CABLE_FIELD(reorder_ppm), QUANTITY_SHARE, 0, 1000000),
+    CONFIG_QUANTITY("delay", CONFIG_CABLE_FIELD(delay_us), QUANTITY_TIME, 0, 3600000000),
+    CONFIG_QUANTITY("jitter", CONFIG_CABLE_FIELD(jitter_us), QUANTITY_TIME, 0, 3600000000),
+    CONFIG_QUANTITY("reorder_hold", CONFIG_CABLE_FIELD(reorder_us), QUANTITY_TIME, 0, 3600000000),
+    CONFIG_QUANTITY("rate", CONFIG_CABLE_FIELD(rate_kbps), QUANTITY_RATE, 0, UINT32_MAX),
+    CONFIG_QUANTITY("queue", CONFIG_CABLE_FIELD(queue_frames), QUANTITY_COUNT, 0, 1000000),
+    CONFIG_QUANTITY("fcs", CONFIG_CABLE_FIELD(fcs), QUANTITY_SWITCH, 0, 1),
+    CONFIG_QUANTITY("seed", CONFIG_INTERFACE_FIELD(cable_seed), QUANTITY_COUNT, 0, UINT64_MAX),
     {NULL},
 };
 
@@ -294,21 +326,23 @@ static const char *config_nearest(const cfg_t *section, const char *name)
     return nearest;
 }
 
-static bool config_table_has(const struct config_key *key, const char *name)
+/* The row of a key, or NULL. */
+static const struct config_key *config_table_find(const struct config_key *key, const char *name)
 {
     while (key->name && strcmp(key->name, name) != 0)
         key++;
-    return key->name != NULL;
+    return key->name ? key : NULL;
 }
 
 static void config_complain_unknown(const cfg_t *section, const char *name)
 {
     bool top = strcmp(section->name, "root") == 0;
     const char *nearest = config_nearest(section, name);
-    const char *home = stack_setting_find(name) >= 0               ? "settings"
-                       : config_table_has(config_cable_keys, name) ? "cable"
-                       : config_table_has(config_keys, name)       ? "root"
-                                                                   : NULL;
+    const char *home = stack_setting_find(name) >= 0                    ? "settings"
+                       : config_table_find(config_cable_keys, name)     ? "cable"
+                       : config_table_find(config_interface_keys, name) ? "root"
+                       : config_table_find(config_keys, name)           ? "root"
+                                                                        : NULL;
     if (home && strcmp(home, "root") == 0)
         config_complain(section->line, name, NULL,
                         "\"%s\" belongs before the sections, not in \"%s\"", name, section->name);
@@ -411,22 +445,46 @@ static struct config_key config_key_of(const cfg_t *section, const char *name)
 {
     if (strcmp(section->name, "settings") == 0)
         return config_setting_key((unsigned)stack_setting_find(name));
-    const struct config_key *key =
-        strcmp(section->name, "cable") == 0 ? config_cable_keys : config_keys;
-    while (strcmp(key->name, name) != 0)
-        key++;
-    return *key;
+    if (strcmp(section->name, "cable") == 0)
+        return *config_table_find(config_cable_keys, name);
+    const struct config_key *key = config_table_find(config_interface_keys, name);
+    return key ? *key : *config_table_find(config_keys, name);
 }
 
-/* libconfuse has read `key = word`. */
-static int config_set(cfg_t *section, cfg_opt_t *option, const char *word, void *result)
+static int config_set_key(const cfg_t *section, const char *name, const char *word)
 {
-    struct config_key key = config_key_of(section, option->name);
-    *(const char **)result = word;
+    struct config_key key = config_key_of(section, name);
     if (key.read(&key, word) == 0)
         return 0;
     config_complain_value(section->line, &key, word);
     return -1;
+}
+
+/* libconfuse has read `key = word`, in the file's first level, its cable or its settings. */
+static int config_set(cfg_t *section, cfg_opt_t *option, const char *word, void *result)
+{
+    struct config_reader *reader = config_reading;
+    *(const char **)result = word;
+    reader->interface = &reader->config.interface[0];
+    if (config_table_find(config_interface_keys, option->name) ||
+        strcmp(option->name, "device") == 0 || strcmp(option->name, "gateway") == 0)
+        reader->first_given = true;
+    return config_set_key(section, option->name, word);
+}
+
+/* The same in a section `interface` or its cable. */
+static int config_set_interface(cfg_t *section, cfg_opt_t *option, const char *word, void *result)
+{
+    struct config_reader *reader = config_reading;
+    unsigned number = cfg_size(reader->file, "interface");
+    *(const char **)result = word;
+    if (number >= CONFIG_INTERFACES_MAX) {
+        config_complain(section->line, NULL, NULL, "more than %d interfaces",
+                        CONFIG_INTERFACES_MAX - 1);
+        return -1;
+    }
+    reader->interface = &reader->config.interface[number];
+    return config_set_key(section, option->name, word);
 }
 
 /* ---- The whole file ---- */
@@ -469,7 +527,8 @@ static void config_blank_comments(char *text)
    Comments are gone, and quotes are closed, or it would have complained. */
 static int config_check_braces(void)
 {
-    int line = 1, open_line = 0;
+    int line = 1, open_line[CONFIG_DEPTH_MAX];
+    unsigned depth = 0;
     char quote = '\0';
     for (const char *at = config_reading->text; *at != '\0'; at++) {
         if (*at == '\n')
@@ -478,12 +537,14 @@ static int config_check_braces(void)
             at++;
         else if (quote ? *at == quote : *at == '"' || *at == '\'')
             quote = quote ? '\0' : *at;
-        else if (!quote && (*at == '{' || *at == '}'))
-            open_line = *at == '{' ? line : 0; /* sections do not nest */
+        else if (!quote && *at == '{' && depth < CONFIG_DEPTH_MAX)
+            open_line[depth++] = line;
+        else if (!quote && *at == '}' && depth > 0)
+            depth--;
     }
-    if (open_line != 0)
-        config_complain(open_line, NULL, NULL, "this section is not closed");
-    return open_line != 0 ? -1 : 0;
+    if (depth > 0)
+        config_complain(open_line[depth - 1], NULL, NULL, "this section is not closed");
+    return depth > 0 ? -1 : 0;
 }
 
 /* The file as a string, the caller's to free; NULL with the reason in error. */
@@ -513,54 +574,161 @@ static char *config_load(const char *path, char *error, unsigned error_bytes)
     return text;
 }
 
-/* The line that sets a key, for errors that show only when all is read; 0 when none does. */
-static int config_line_of(const char *name)
+enum { CONFIG_ELSEWHERE = CONFIG_INTERFACES_MAX }; /* in a section of another kind */
+
+/* Does `name =` stand here, behind other than a word? */
+static bool config_is_key(const char *at, const char *name)
 {
+    size_t length = strlen(name);
+    if (at > config_reading->text && !strchr(" \t\r\n{};", at[-1]))
+        return false;
+    return strncmp(at, name, length) == 0 && at[length + strspn(at + length, " \t\r\n")] == '=';
+}
+
+/* The line that sets a key, for errors that show only when all is read; 0 when none does. name
+   NULL: where the section begins. section: 0 before all sections, else the number of a section
+   `interface`, its cable included. */
+static int config_line_of(unsigned section, const char *name)
+{
+    const char *since = config_reading->text;
+    unsigned depth = 0, count = 0, inside = 0;
     int line = 1;
-    for (const char *at = config_reading->text; *at != '\0'; line++) {
-        const char *end = at + strcspn(at, "\n");
-        if (config_find_word(at, end, name) == at + strspn(at, " \t"))
+    char quote = '\0';
+    for (const char *at = since; *at != '\0'; at++) {
+        if (!quote && name && inside == section && config_is_key(at, name))
             return line;
-        at = *end ? end + 1 : end;
+        if (*at == '\n')
+            line++;
+        else if (quote && *at == '\\' && at[1] != '\0')
+            at++;
+        else if (quote ? *at == quote : *at == '"' || *at == '\'')
+            quote = quote ? '\0' : *at;
+        else if (!quote && *at == '{' && depth++ == 0) {
+            bool interface = config_find_word(since, at, "interface") != NULL;
+            inside = interface ? ++count : CONFIG_ELSEWHERE;
+            if (!name && inside == section)
+                return line;
+        } else if (!quote && *at == '}' && depth > 0 && --depth == 0) {
+            inside = 0;
+            since = at;
+        }
     }
     return 0;
 }
 
-static bool config_same_network(const struct config *config, uint32_t v4)
-{
-    uint32_t mask = ~(uint32_t)0 << (32 - config->prefix_bits);
-    return (v4 & mask) == (config->address_v4 & mask);
-}
-
 /* The key to blame: the second one, where the file leaves the first at its default. */
-static const char *config_blame(const char *key, const char *other)
+static const char *config_blame(unsigned section, const char *key, const char *other)
 {
-    return config_line_of(key) != 0 ? key : other;
+    return config_line_of(section, key) != 0 ? key : other;
 }
 
-#define CONFIG_REFUSE(key, ...) (config_complain(config_line_of(key), key, NULL, __VA_ARGS__), -1)
+/* Complains where the key is set, or else of the whole section. */
+#define CONFIG_REFUSE_IN(section, key, ...)                                                        \
+    (config_complain(config_line_of(section, config_line_of(section, key) ? key : NULL), key,      \
+                     NULL, __VA_ARGS__),                                                           \
+     -1)
+#define CONFIG_REFUSE(key, ...) CONFIG_REFUSE_IN(0, key, __VA_ARGS__)
 
-static int config_check_addresses(const struct config *config)
+static bool config_same_network(const struct config_interface *interface, uint32_t v4)
 {
-    uint32_t host_mask = ~(~(uint32_t)0 << (32 - config->prefix_bits));
-    uint32_t host_part = config->address_v4 & host_mask;
-    uint8_t host_bits = config_reading->host_prefix_bits;
+    uint32_t mask = ~(uint32_t)0 << (32 - interface->prefix_bits);
+    return interface->address_v4 != 0 && (v4 & mask) == (interface->address_v4 & mask);
+}
 
-    if (!ipv4_is_valid_source(config->address_v4) ||
-        (config->prefix_bits < 31 && (host_part == 0 || host_part == host_mask)))
-        return CONFIG_REFUSE("address", "address is not one that a host can have");
-    if (host_bits != 0 && host_bits != config->prefix_bits)
-        return CONFIG_REFUSE("host_address", "host_address has the prefix /%u, address has /%u",
-                             host_bits, config->prefix_bits);
-    if (config->host_address_v4 != 0 && !config_same_network(config, config->host_address_v4))
-        return CONFIG_REFUSE(config_blame("host_address", "address"),
-                             "host_address is not in the network of address; set both");
-    if (config->host_address_v4 == config->address_v4)
-        return CONFIG_REFUSE(config_blame("host_address", "address"),
-                             "host_address is the stack's own address");
-    if (config->gateway_v4 != 0 && !config_same_network(config, config->gateway_v4))
+static int config_check_own_address(const struct config_interface *interface, unsigned section)
+{
+    uint32_t host_bits = UINT32_MAX >> interface->prefix_bits;
+    uint32_t host = interface->address_v4 & host_bits;
+
+    if (interface->address_v4 == 0)
+        return CONFIG_REFUSE_IN(section, "interface",
+                                "interface \"%s\" needs an address, or a place in the bridge",
+                                interface->device);
+    if (!ipv4_is_valid_source(interface->address_v4) ||
+        (interface->prefix_bits < 31 && (host == 0 || host == host_bits)))
+        return CONFIG_REFUSE_IN(section, "address", "address is not one that a host can have");
+    return 0;
+}
+
+static int config_check_host_address(const struct config_interface *interface, unsigned section)
+{
+    if (interface->host_address_v4 == 0)
+        return 0;
+    if (interface->host_prefix_bits != 0 && interface->host_prefix_bits != interface->prefix_bits)
+        return CONFIG_REFUSE_IN(section, "host_address",
+                                "host_address has the prefix /%u, address has /%u",
+                                interface->host_prefix_bits, interface->prefix_bits);
+    if (!config_same_network(interface, interface->host_address_v4))
+        return CONFIG_REFUSE_IN(section, config_blame(section, "host_address", "address"),
+                                "host_address is not in the network of address; set both");
+    if (interface->host_address_v4 == interface->address_v4)
+        return CONFIG_REFUSE_IN(section, config_blame(section, "host_address", "address"),
+                                "host_address is the stack's own address");
+    return 0;
+}
+
+/* An end of the bridge has no place in the stack. */
+static int config_check_bridged(const struct config_interface *interface, unsigned section)
+{
+    if (interface->address_v4 != 0 && config_line_of(section, "address") != 0)
+        return CONFIG_REFUSE_IN(section, "address", "an end of the bridge has no address");
+    if (interface->vlan != 0)
+        return CONFIG_REFUSE_IN(section, "vlan", "an end of the bridge lets all VLANs pass");
+    if (interface->host_address_v4 != 0 && interface->host_prefix_bits == 0)
+        return CONFIG_REFUSE_IN(section, "host_address",
+                                "host_address of an end of the bridge needs its prefix");
+    return 0;
+}
+
+static bool config_same_place(const struct config_interface *a, const struct config_interface *b)
+{
+    return strcmp(a->device, b->device) == 0 && strcmp(a->netns, b->netns) == 0;
+}
+
+/* Once more against those before it. */
+static int config_check_others(const struct config *config, unsigned index, unsigned section)
+{
+    const struct config_interface *interface = &config->interface[index];
+    for (unsigned i = 0; i < index; i++) {
+        const struct config_interface *other = &config->interface[i];
+        if (config_same_place(other, interface))
+            return CONFIG_REFUSE_IN(section, "interface", "interface \"%s\" is there twice",
+                                    interface->device);
+        if (!interface->bridged && other->address_v4 == interface->address_v4)
+            return CONFIG_REFUSE_IN(section, "address", "address is that of interface \"%s\" too",
+                                    other->device);
+    }
+    return 0;
+}
+
+static int config_check_interface(const struct config *config, unsigned index, unsigned section)
+{
+    const struct config_interface *interface = &config->interface[index];
+    if (config_check_others(config, index, section) < 0)
+        return -1;
+    if (interface->bridged)
+        return config_check_bridged(interface, section);
+    if (config_check_own_address(interface, section) < 0)
+        return -1;
+    return config_check_host_address(interface, section);
+}
+
+int config_gateway_interface(const struct config *config)
+{
+    for (unsigned i = 0; i < config->interface_count; i++)
+        if (config_same_network(&config->interface[i], config->gateway_v4))
+            return (int)i;
+    return -1;
+}
+
+static int config_check_gateway(const struct config *config)
+{
+    if (config->gateway_v4 == 0)
+        return 0;
+    int index = config_gateway_interface(config);
+    if (index < 0)
         return CONFIG_REFUSE("gateway", "gateway is not in the network of address");
-    if (config->gateway_v4 == config->address_v4)
+    if (config->gateway_v4 == config->interface[index].address_v4)
         return CONFIG_REFUSE("gateway", "gateway is the stack's own address");
     return 0;
 }
@@ -569,26 +737,125 @@ static int config_check_addresses(const struct config *config)
 static int config_check(const struct config *config)
 {
     const struct stack_settings *settings = &config->settings;
-    if (config_check_addresses(config) < 0)
+    if (config_check_gateway(config) < 0)
         return -1;
     if ((config->event_capacity & (config->event_capacity - 1)) != 0)
         return CONFIG_REFUSE("events", "events must be a power of two, or 0");
     if (config->user[0] != '\0' && !getpwnam(config->user))
         return CONFIG_REFUSE("user", "there is no user \"%s\"", config->user);
     if (settings->tcp_port_first > settings->tcp_port_last)
-        return CONFIG_REFUSE(config_blame("tcp.port_last", "tcp.port_first"),
-                             "tcp.port_last is below tcp.port_first");
+        return CONFIG_REFUSE_IN(CONFIG_ELSEWHERE,
+                                config_blame(CONFIG_ELSEWHERE, "tcp.port_last", "tcp.port_first"),
+                                "tcp.port_last is below tcp.port_first");
     if (settings->tcp_rto_min_us > settings->tcp_rto_max_us)
-        return CONFIG_REFUSE(config_blame("tcp.rto_max", "tcp.rto_min"),
-                             "tcp.rto_max is below tcp.rto_min");
+        return CONFIG_REFUSE_IN(CONFIG_ELSEWHERE,
+                                config_blame(CONFIG_ELSEWHERE, "tcp.rto_max", "tcp.rto_min"),
+                                "tcp.rto_max is below tcp.rto_min");
     return 0;
 }
 
+/* ---- Interfaces and the bridge ---- */
+
+static struct config_interface *config_find_interface(struct config *config, const char *device)
+{
+    for (unsigned i = 0; i < config->interface_count; i++)
+        if (strcmp(config->interface[i].device, device) == 0)
+            return &config->interface[i];
+    return NULL;
+}
+
+static int config_read_bridge(struct config *config, cfg_t *file)
+{
+    unsigned count = cfg_size(file, "bridge");
+    if (count == 0)
+        return 0;
+    for (unsigned i = 0; i < count && count == 2; i++) {
+        const char *device = cfg_getnstr(file, "bridge", i);
+        struct config_interface *interface = config_find_interface(config, device);
+        if (!interface)
+            return CONFIG_REFUSE("bridge", "bridge: there is no interface \"%s\"", device);
+        if (interface->bridged)
+            return CONFIG_REFUSE("bridge", "bridge joins two interfaces, not \"%s\" twice", device);
+        interface->bridged = true;
+        interface->promiscuous = true;
+    }
+    return count == 2 ? 0
+                      : CONFIG_REFUSE("bridge",
+                                      "bridge joins two interfaces, such as "
+                                      "{\"tap0\", \"tap1\"}, not %u",
+                                      count);
+}
+
+/* What the sections `interface` say by being there. */
+static int config_read_sections(struct config_reader *reader, cfg_t *file)
+{
+    struct config *config = &reader->config;
+    unsigned count = cfg_size(file, "interface");
+    config->interface[0].cable_present = cfg_size(file, "cable") > 0;
+    for (unsigned i = 0; i < count; i++) {
+        cfg_t *section = cfg_getnsec(file, "interface", i);
+        struct config_interface *interface = &config->interface[i + 1];
+        if (strlen(cfg_title(section)) >= sizeof interface->device || !*cfg_title(section))
+            return CONFIG_REFUSE_IN(i + 1, "interface",
+                                    "interface wants a device name of at most 15 bytes");
+        snprintf(interface->device, sizeof interface->device, "%s", cfg_title(section));
+        interface->cable_present = cfg_size(section, "cable") > 0;
+    }
+    config->interface_count = count + 1;
+    return 0;
+}
+
+/* Puts the bridged ones last, so that what is left are the stack's interfaces by their numbers. */
+static void config_sort_interfaces(struct config *config)
+{
+    struct config_interface sorted[CONFIG_INTERFACES_MAX];
+    unsigned count = 0;
+    for (int bridged = 0; bridged < 2; bridged++)
+        for (unsigned i = 0; i < config->interface_count; i++)
+            if (config->interface[i].bridged == (bridged != 0))
+                sorted[count++] = config->interface[i];
+    memcpy(config->interface, sorted, count * sizeof sorted[0]);
+}
+
+/* Takes away the first interface where the file means the others alone. */
+static void config_drop_first(struct config *config)
+{
+    config->interface_count--;
+    memmove(config->interface, config->interface + 1,
+            config->interface_count * sizeof config->interface[0]);
+}
+
+static int config_read_interfaces(struct config_reader *reader, cfg_t *file)
+{
+    struct config *config = &reader->config;
+    if (config_read_sections(reader, file) < 0)
+        return -1;
+    unsigned first =
+        config->interface_count > 1 && !reader->first_given && !config->interface[0].cable_present;
+    if (first)
+        config_drop_first(config);
+    if (config_read_bridge(config, file) < 0)
+        return -1;
+    for (unsigned i = 0; i < config->interface_count; i++)
+        if (config_check_interface(config, i, i + first) < 0)
+            return -1;
+    config_sort_interfaces(config);
+    return 0;
+}
+
+bool config_has_bridge(const struct config *config)
+{
+    return config->interface[config->interface_count - 1].bridged;
+}
+
+/* ---- The whole file ---- */
+
 /* Fills options with one string option a key. */
-static cfg_opt_t *config_add_keys(cfg_opt_t *option, const struct config_key *key)
+static cfg_opt_t *config_add_keys(cfg_opt_t *option, const struct config_key *key,
+                                  cfg_callback_t set)
 {
     for (; key->name; key++)
-        *option++ = (cfg_opt_t)CFG_STR_CB(key->name, 0, CFGF_NODEFAULT, config_set);
+        *option++ = (cfg_opt_t)CFG_STR_CB(key->name, 0, CFGF_NODEFAULT, set);
     return option;
 }
 
@@ -603,21 +870,34 @@ static cfg_opt_t *config_add_settings(cfg_opt_t *option)
 static int config_parse(struct config_reader *reader)
 {
     cfg_opt_t top[CONFIG_KEYS_MAX], cable[CONFIG_KEYS_MAX], settings[CONFIG_KEYS_MAX];
-    cfg_opt_t *end = config_add_keys(top, config_keys);
+    cfg_opt_t interface[CONFIG_KEYS_MAX], interface_cable[CONFIG_KEYS_MAX];
+    cfg_opt_t *end;
 
-    *config_add_keys(cable, config_cable_keys) = (cfg_opt_t)CFG_END();
+    *config_add_keys(cable, config_cable_keys, config_set) = (cfg_opt_t)CFG_END();
+    *config_add_keys(interface_cable, config_cable_keys, config_set_interface) =
+        (cfg_opt_t)CFG_END();
     *config_add_settings(settings) = (cfg_opt_t)CFG_END();
+    end = config_add_keys(interface, config_interface_keys, config_set_interface);
+    *end++ = (cfg_opt_t)CFG_SEC("cable", interface_cable, CFGF_NODEFAULT);
+    *end = (cfg_opt_t)CFG_END();
+    end = config_add_keys(top, config_keys, config_set);
+    end = config_add_keys(end, config_interface_keys, config_set);
+    *end++ = (cfg_opt_t)CFG_STR_LIST("bridge", 0, CFGF_NODEFAULT);
+    *end++ =
+        (cfg_opt_t)CFG_SEC("interface", interface, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
     *end++ = (cfg_opt_t)CFG_SEC("cable", cable, CFGF_NODEFAULT);
     *end++ = (cfg_opt_t)CFG_SEC("settings", settings, CFGF_NODEFAULT);
     *end = (cfg_opt_t)CFG_END();
 
-    cfg_t *file = cfg_init(top, CFGF_NONE);
+    cfg_t *file = reader->file = cfg_init(top, CFGF_NONE);
     if (!file)
         return -1;
     cfg_set_error_function(file, config_parse_error);
     int result = cfg_parse_buf(file, reader->text) == CFG_SUCCESS ? 0 : -1;
     if (result == 0)
-        reader->config.cable_present = cfg_size(file, "cable") > 0;
+        result = config_check_braces();
+    if (result == 0)
+        result = config_read_interfaces(reader, file);
     cfg_free(file);
     return result;
 }
@@ -634,8 +914,6 @@ int config_read(struct config *config, const char *path, char *error, unsigned e
     config_reading = &reader;
     int result = config_parse(&reader);
     if (result == 0)
-        result = config_check_braces();
-    if (result == 0)
         result = config_check(&reader.config);
     if (result != 0 && error[0] == '\0')
         snprintf(error, error_bytes, "%s: cannot be read", path);
@@ -646,19 +924,63 @@ int config_read(struct config *config, const char *path, char *error, unsigned e
     return result;
 }
 
+/* The n-th interface as it is without any key. */
+static void config_default_interface(struct config_interface *interface, unsigned n)
+{
+    *interface = (struct config_interface){
+        .mac = {{0x02, 0x00, 0x00, 0x4d, (uint8_t)n, 0x02}},
+        .mtu_bytes = 1500,
+        .offload = true,
+        .ring_slots = CONFIG_RING_DEFAULT,
+        .budget_frames = NIC_BUDGET,
+        .cable_seed = 1,
+    };
+}
+
+/* Reads "DEVICE" or "DEVICE@NETNS", length bytes of text. */
+static int config_read_end(struct config_interface *interface, const char *text, size_t length)
+{
+    const char *at = memchr(text, '@', length);
+    size_t device = at ? (size_t)(at - text) : length;
+    size_t netns = at ? length - device - 1 : 0;
+    if (device == 0 || device >= sizeof interface->device || netns >= sizeof interface->netns)
+        return -1;
+    snprintf(interface->device, sizeof interface->device, "%.*s", (int)device, text);
+    if (at)
+        snprintf(interface->netns, sizeof interface->netns, "%.*s", (int)netns, at + 1);
+    interface->bridged = interface->promiscuous = true;
+    return 0;
+}
+
+int config_bridge(struct config *config, const char *text, char *error, unsigned error_bytes)
+{
+    size_t comma = strcspn(text, ",");
+    config_default_interface(&config->interface[0], 0);
+    config_default_interface(&config->interface[1], 1);
+    config->interface_count = 2;
+    config->gateway_v4 = 0;
+    if (text[comma] == ',' && config_read_end(&config->interface[0], text, comma) == 0 &&
+        config_read_end(&config->interface[1], text + comma + 1, strlen(text + comma + 1)) == 0 &&
+        !config_same_place(&config->interface[0], &config->interface[1]))
+        return 0;
+    snprintf(error, error_bytes, "a bridge wants two devices, such as tap0@a,tap1@b, not \"%s\"",
+             text);
+    return -1;
+}
+
 void config_default(struct config *config)
 {
     memset(config, 0, sizeof *config);
     snprintf(config->dir, sizeof config->dir, "%s", TS_DIR_DEFAULT);
-    snprintf(config->device, sizeof config->device, "tap0");
     snprintf(config->user, sizeof config->user, "nobody");
-    config->mac = (struct mac_address){{0x02, 0x00, 0x00, 0x4d, 0x00, 0x02}};
-    config->address_v4 = 0x0a4d0002; /* 10.77.0.2 */
-    config->prefix_bits = 24;
-    config->host_address_v4 = 0x0a4d0001; /* 10.77.0.1 */
-    config->mtu_bytes = 1500;
-    config->offload = true;
-    config->cable_seed = 1;
+    for (unsigned i = 0; i < CONFIG_INTERFACES_MAX; i++)
+        config_default_interface(&config->interface[i], i);
+    struct config_interface *first = &config->interface[0];
+    snprintf(first->device, sizeof first->device, "tap0");
+    first->address_v4 = 0x0a4d0002; /* 10.77.0.2 */
+    first->prefix_bits = 24;
+    first->host_address_v4 = 0x0a4d0001; /* 10.77.0.1 */
+    config->interface_count = 1;
     config->client_sockets_max = 16384;
     config->event_capacity = 16384;
     config->shutdown_us = 5000000;

@@ -8,20 +8,36 @@
 #include "../core/stack.h"
 #include "../link/cable.h"
 
-struct config {
-    char dir[96];           /* folder of the sockets */
+enum { CONFIG_INTERFACES_MAX = 8, CONFIG_RING_DEFAULT = 256, CONFIG_RING_MAX = 4096 };
+
+/* One TAP device and what stands between it and the stack. */
+struct config_interface {
     char device[16];        /* "tap0" */
-    char user[32];          /* to become after the device is open; "" stays root */
+    char netns[96];         /* where it is made: a name, or a path with a slash; "": here */
     struct mac_address mac; /* of the stack's card */
-    uint32_t address_v4;    /* of the stack, host order */
+    uint32_t address_v4;    /* of the stack, host order; 0: none, it is one end of the bridge */
     uint8_t prefix_bits;
     uint32_t host_address_v4; /* given to the TAP's own side; 0: leave the device as it is */
-    uint32_t gateway_v4;      /* default route; 0: none */
+    uint8_t host_prefix_bits;
     uint16_t mtu_bytes;
-    bool offload;       /* ask for checksum offload and TSO */
-    bool cable_present; /* a cable section was given */
+    uint16_t vlan; /* 0: frames without a tag */
+    bool offload;  /* ask for checksum offload and TSO */
+    bool promiscuous;
+    bool allmulti;
+    uint32_t ring_slots;
+    uint32_t budget_frames; /* of one poll of the ring */
+    bool bridged;           /* frames go to the other bridged interface, not to the stack */
+    bool cable_present;     /* a cable section was given */
     struct cable_settings cable;
     uint64_t cable_seed;
+};
+
+struct config {
+    char dir[96];  /* folder of the sockets */
+    char user[32]; /* to become after the devices are open; "" stays root */
+    struct config_interface interface[CONFIG_INTERFACES_MAX];
+    unsigned interface_count;    /* at least 1; two bridged ones, if any, are the last */
+    uint32_t gateway_v4;         /* default route; 0: none */
     uint32_t client_sockets_max; /* quota of one user of the API */
     uint32_t control_uid;        /* who may write besides root */
     uint32_t event_capacity;
@@ -32,6 +48,16 @@ struct config {
 };
 
 void config_default(struct config *config);
+
+/* Has the configuration a bridge? It is the last two interfaces. */
+bool config_has_bridge(const struct config *config);
+
+/* Makes two bridged interfaces the only ones: "DEVICE,DEVICE", each perhaps followed by "@NETNS".
+   On error writes one line into error and returns -1. */
+int config_bridge(struct config *config, const char *text, char *error, unsigned error_bytes);
+
+/* The interface in whose network the gateway is, or -1. */
+int config_gateway_interface(const struct config *config);
 
 /* Reads a file over what is there. On error writes one line "file:line:column: what is wrong" (with
    a suggestion for an unknown key) into error and returns -1, config unchanged. */

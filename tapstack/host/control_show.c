@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../link/cable.h"
-#include "../link/nic.h"
+#include "device.h"
 
 enum {
     WALK_STEP = 128, /* sockets looked at in one step */
@@ -431,25 +430,42 @@ static json_t *interface_json(const struct stack_interface_config *interface)
 }
 
 /* What the device below the interface knows. */
-static void device_write(json_t *json, const struct device *device)
+static void device_write(json_t *json, struct device *device)
 {
     const struct nic *nic = device_nic(device);
+    const struct device *peer = device_peer(device);
     json_object_set_new(json, "device", json_string(device_name(device)));
     json_object_set_new(json, "offload", json_string(device_offload(device)));
+    json_object_set_new(json, "up", json_boolean(device_is_up(device)));
     json_object_set_new(json, "promiscuous", json_boolean(nic->promiscuous));
+    json_object_set_new(json, "allmulti", json_boolean(nic->allmulti));
+    json_object_set_new(json, "vlan", nic->vlan ? json_integer(nic->vlan) : json_null());
+    json_object_set_new(json, "ring", control_integer(nic->slot_count));
+    json_object_set_new(json, "budget", control_integer(nic->budget));
+    json_object_set_new(json, "bridged_with", peer ? json_string(device_name(peer)) : json_null());
     json_object_set_new(json, "counters", nic_json(nic));
-    json_object_set_new(json, "cable_in", cable_json(device_cable(device, 0)));
-    json_object_set_new(json, "cable_out", cable_json(device_cable(device, 1)));
+    json_object_set_new(json, "cable_in", cable_json(device_cable(device, DEVICE_IN)));
+    json_object_set_new(json, "cable_out", cable_json(device_cable(device, DEVICE_OUT)));
+}
+
+/* A bridged device has no interface of the stack. */
+static json_t *bridged_json(struct device *device)
+{
+    const struct nic *nic = device_nic(device);
+    return json_pack("{s:s, s:o, s:n, s:i}", "name", device_name(device), "mac",
+                     mac_json(&nic->mac), "address", "mtu", (int)nic->mtu_bytes);
 }
 
 enum control_progress control_show_interfaces(struct control_client *client)
 {
+    const struct daemon *daemon = client->daemon;
     json_t *list = json_array();
-    const struct stack_interface_config *interface;
-    for (unsigned i = 0; (interface = stack_interface(client->daemon->stack, i)) != NULL; i++) {
-        json_t *json = interface_json(interface);
-        if (i == 0 && client->daemon->device)
-            device_write(json, client->daemon->device);
+    const struct stack_interface_config *interface = NULL;
+    for (unsigned i = 0;
+         (interface = stack_interface(daemon->stack, i)) != NULL || i < daemon->device_count; i++) {
+        json_t *json = interface ? interface_json(interface) : bridged_json(daemon->device[i]);
+        if (i < daemon->device_count)
+            device_write(json, daemon->device[i]);
         json_array_append_new(list, json);
     }
     return control_end(client, json_pack("{s:o}", "interfaces", list));
@@ -524,7 +540,7 @@ static json_t *states_json(const struct stack_usage *usage)
 
 static json_t *rates_json(const struct daemon *daemon)
 {
-    const struct nic_counters *c = &device_nic(daemon->device)->counters;
+    const struct nic_counters *c = &device_nic(daemon->device[0])->counters;
     double seconds = (double)(daemon->loop.now_us - daemon->started_at) / 1e6;
     if (seconds <= 0)
         seconds = 1e-6;
@@ -542,9 +558,9 @@ static json_t *overview_interface(const struct daemon *daemon)
     if (!interface)
         return json_null();
     json_t *json = interface_json(interface);
-    if (daemon->device) {
-        json_object_set_new(json, "device", json_string(device_name(daemon->device)));
-        json_object_set_new(json, "offload", json_string(device_offload(daemon->device)));
+    if (daemon->device_count > 0) {
+        json_object_set_new(json, "device", json_string(device_name(daemon->device[0])));
+        json_object_set_new(json, "offload", json_string(device_offload(daemon->device[0])));
         json_object_update_missing_new(json, rates_json(daemon));
     }
     return json;

@@ -15,7 +15,9 @@ struct daemon {
     struct loop loop; /* first: the loop's hooks get the daemon from it */
     struct config config;
     struct stack *stack;
-    struct device *device; /* TAP, card and cable */
+    /* TAP, card and cable; those of the stack's interfaces first, under their numbers. */
+    struct device *device[CONFIG_INTERFACES_MAX];
+    unsigned device_count;
     struct api_server *api;
     struct control_server *control;
     struct capture *capture; /* always there; does nothing until started */
@@ -66,32 +68,9 @@ struct capture_status {
     const char *ended; /* why it ended by itself; "" when it did not */
 };
 void capture_status(const struct capture *capture, struct capture_status *status);
-/* One frame passes the device; direction: PCAPNG_INBOUND or PCAPNG_OUTBOUND. Super-frames are split
-   to wire frames. Costs one comparison while no capture runs. */
+/* One frame passes the device numbered frame->interface; direction: PCAPNG_INBOUND or
+   PCAPNG_OUTBOUND. Super-frames are split to wire frames. Costs one comparison while no capture
+   runs. */
 void capture_frame(struct capture *capture, const struct frame *frame, int direction);
-
-/* host/device.c: the TAP device with the card and the cable between it and the stack. */
-struct device *device_create(struct daemon *daemon);
-void device_destroy(struct device *device);
-/* Sends a frame of the stack. Returns 0; 1 when the device is full: try again when it is writable
-   (the frame was not taken); or -1 when it was refused (counted). */
-int device_send(struct device *device, const struct frame *frame);
-/* When the cable has something to deliver: microseconds, UINT64_MAX: never. */
-uint64_t device_deadline(const struct device *device);
-/* Moves what the cable delivers now: into the stack, and out to the TAP. */
-void device_serve(struct device *device);
-struct nic;
-struct cable;
-const struct nic *device_nic(const struct device *device);
-/* direction 0: from the TAP to the stack, 1: the other way; NULL without a cable. */
-const struct cable *device_cable(const struct device *device, int direction);
-const char *device_name(const struct device *device);
-/* What was asked for and what the kernel gave: "checksum+tso", "none (refused: ...)" . */
-const char *device_offload(const struct device *device);
-/* Fills in a stack's interface what the device knows of it: name, checksum_offload and
-   segment_max_bytes. */
-void device_describe(const struct device *device, struct stack_interface_config *interface);
-/* Takes over the accidents of a changed configuration where a cable is there. */
-void device_configure(struct device *device, const struct cable_settings *cable);
 
 #endif

@@ -1,13 +1,15 @@
-/* The card and the cable between the stack and the TAP device.
+/* One interface's TAP device, with the card and the cable between it and the stack.
 
    Without a cable, receiving is: readv straight into the next slot of the card's ring until the
-   device is empty or the batch is full, then poll the ring into the stack. Sending is one writev of
-   the stack's own pieces. Nothing is copied, nothing allocated, super-frames stay whole.
+   device is empty or the batch is full; then, once a turn, a poll of the ring into the stack.
+   Sending is one writev of the stack's own pieces. Nothing is copied, nothing allocated,
+   super-frames stay whole.
 
    With a cable both ways lead through link/cable, which damages and delays frames as they are on a
-   wire: super-frames are cut and every checksum is filled in first, and frames come out again in
-   device_serve when their time has come. If the cable carries the FCS, the card verifies it for the
-   stack; on the way out this file plays the far card and discards what was damaged.
+   wire: super-frames are cut, every checksum is filled in and short frames are padded first, and
+   frames come out again in device_serve when their time has come. If the cable carries the FCS, the
+   card verifies it for the stack; on the way out this file plays the far card and discards what was
+   damaged.
 
        TAP -> tap_read ------------------------> nic ring -> nic_poll -> capture -> stack_input
                        \-> split -> cable[IN] -/
@@ -15,73 +17,204 @@
        stack_output -> device_send -> capture ------------------------> tap_write -> TAP
                                               \-> split -> cable[OUT] -/
 
-   A batch is bounded in frames and in bytes, so that sending and the applications get their turn;
-   what is left makes epoll report the device again at once. */
-#include "daemon.h"
+   A bridged device is the same with another device in the stack's place: what nic_poll gives goes
+   to device_send of its peer.
 
+   A batch is what arrives at one instant: where the ring is shorter it overruns, and frames are
+   missed. It is bounded in frames and in bytes, so that sending and the applications get their
+   turn; what is left makes epoll report the device again at once. Frames that come out of a cable
+   arrive one after the other, and the ring is polled whenever it is full.
+
+   A TAP that takes no more keeps its frames waiting here, copied, up to DEVICE_WAITING_MAX_BYTES;
+   what comes then is dropped. No device waits for another. One that is removed is counted out: its
+   frames end as carrier errors, and the daemon ends with the last device. */
+#include "device.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../link/nic.h"
+#include "../wire/ethernet.h"
 #include "../wire/fcs.h"
 #include "../wire/pcapng.h"
 #include "heap.h"
 #include "log.h"
-#include "tap.h"
 
 enum {
-    DEVICE_SLOTS = 64,            /* of the receive ring, and so frames of a batch */
     DEVICE_SLOT_BYTES = 68 << 10, /* in whole pages */
-    DEVICE_BUFFERS = 3,           /* slots behind the ring, see struct device */
-    DEVICE_MAPPED_BYTES = (DEVICE_SLOTS + DEVICE_BUFFERS) * DEVICE_SLOT_BYTES,
+    DEVICE_BUFFERS = 3,           /* slots for frames on their way, see struct device */
+    DEVICE_BATCH_FRAMES = 64,
     DEVICE_BATCH_BYTES = 1 << 20,
     DEVICE_LONE_WAKEUPS = 8,
+    DEVICE_WAITING_MAX_BYTES = 4 << 20,
     /* The largest payload of a super-frame: IPv4's 65535 without the largest headers we send. */
     DEVICE_SEGMENT_MAX_BYTES = 65535 - 20 - 60,
-    DEVICE_IN = 0,
-    DEVICE_OUT = 1,
 };
 
 _Static_assert(FRAME_BYTES_MAX + FCS_BYTES <= DEVICE_SLOT_BYTES, "every frame fits a slot");
 
+/* A frame that found the TAP full. */
+struct device_waiting {
+    struct device_waiting *next;
+    struct frame frame; /* its one piece is bytes */
+    uint8_t bytes[];
+};
+
 struct device {
     struct daemon *daemon;
+    const struct config_interface *config; /* the daemon's own */
+    struct device *peer;                   /* the other end of the bridge; NULL: the stack */
+    unsigned index;                        /* in daemon->device, of the stack's interface */
     struct tap tap;
     struct loop_watch watch;
-    bool gone;     /* the TAP was removed: the loop ends with this turn */
+    bool gone;     /* the TAP was removed */
+    bool down;     /* switched off at the console */
     bool full;     /* the TAP takes no more until it is writable again */
     unsigned lone; /* wake-ups in a row that brought one frame each */
     struct nic nic;
-    struct nic_slot slots[DEVICE_SLOTS];
     struct cable *cable[2]; /* both or none */
-    uint8_t *memory;        /* mapped: the ring and the buffers; what is not used costs nothing */
-    uint8_t *whole;         /* a frame of the TAP on its way into the cable */
+    uint8_t *buffers;       /* mapped, as the ring is; what is not used costs nothing */
+    uint8_t *whole;         /* a frame of the TAP that does not go into the ring */
     uint8_t *cut;           /* one wire frame of a frame that is being cut */
-    uint8_t *arrived;       /* a frame that came out of the cable and waits for the TAP */
-    size_t arrived_bytes;   /* 0: none waits */
+    uint8_t *arrived;       /* a frame that came out of the cable */
+    struct device_waiting *waiting, **waiting_end;
+    size_t waiting_bytes;
 };
 
-/* ---- Receiving ---- */
+/* ---- Sending to the TAP ---- */
+
+static void device_forget_waiting(struct device *device)
+{
+    while (device->waiting) {
+        struct device_waiting *first = device->waiting;
+        device->waiting = first->next;
+        free(first);
+    }
+    device->waiting_end = &device->waiting;
+    device->waiting_bytes = 0;
+}
+
+static bool device_all_gone(const struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        if (!daemon->device[i]->gone)
+            return false;
+    return true;
+}
 
 static void device_gone(struct device *device)
 {
+    struct daemon *daemon = device->daemon;
     if (device->gone)
         return;
     device->gone = true;
+    device->full = false;
+    device_forget_waiting(device);
     log_error("device %s is gone", device->tap.name);
-    loop_remove(&device->daemon->loop, &device->watch);
-    device->daemon->loop.stop = true;
+    loop_remove(&daemon->loop, &device->watch);
+    if (device_all_gone(daemon))
+        daemon->loop.stop = true;
 }
 
-/* The driver's half of the card: every good frame of the ring goes to the stack. */
-static void device_poll_card(struct device *device)
+static void device_wait(struct device *device, const struct frame *frame)
 {
-    struct daemon *daemon = device->daemon;
-    const struct frame *frame;
-    while ((frame = nic_poll(&device->nic)) != NULL) {
-        capture_frame(daemon->capture, frame, PCAPNG_INBOUND);
-        stack_input(daemon->stack, frame, daemon->loop.now_us);
+    size_t size = frame_size(frame);
+    size_t bytes = sizeof(struct device_waiting) + size;
+    struct device_waiting *waiting =
+        device->waiting_bytes + bytes <= DEVICE_WAITING_MAX_BYTES ? malloc(bytes) : NULL;
+    if (!waiting) {
+        device->nic.counters.tx_dropped++;
+        return;
+    }
+    frame_copy(frame, waiting->bytes);
+    waiting->next = NULL;
+    waiting->frame = *frame;
+    waiting->frame.piece_count = 1;
+    waiting->frame.piece[0] = (struct frame_piece){waiting->bytes, size};
+    *device->waiting_end = waiting;
+    device->waiting_end = &waiting->next;
+    device->waiting_bytes += bytes;
+}
+
+/* Hands a frame to the TAP. Returns false when that is full. */
+static bool device_write(struct device *device, const struct frame *frame)
+{
+    switch (tap_write(&device->tap, frame)) {
+    case 0:
+        return true;
+    case TAP_AGAIN:
+        device->full = true;
+        loop_change(&device->daemon->loop, &device->watch, EPOLLIN | EPOLLOUT);
+        return false;
+    case TAP_GONE:
+        device_gone(device);
+        break;
+    }
+    device->nic.counters.tx_errors++;
+    return true;
+}
+
+static void device_put(struct device *device, const struct frame *frame)
+{
+    if (device->gone)
+        device->nic.counters.tx_carrier_errors++;
+    else if (device->full || !device_write(device, frame))
+        device_wait(device, frame);
+}
+
+/* The TAP is writable again. */
+static void device_put_waiting(struct device *device)
+{
+    struct device_waiting *first;
+    device->full = false;
+    loop_change(&device->daemon->loop, &device->watch, EPOLLIN);
+    while ((first = device->waiting) != NULL && device_write(device, &first->frame)) {
+        if (device->gone)
+            return;
+        device->waiting = first->next;
+        device->waiting_bytes -= sizeof *first + first->frame.piece[0].size;
+        free(first);
+    }
+    if (!device->waiting)
+        device->waiting_end = &device->waiting;
+}
+
+static bool device_can_send_whole(const struct device *device, const struct frame *frame)
+{
+    if (frame->segment_bytes != 0)
+        return device->tap.offload == TAP_OFFLOAD_CHECKSUM_TSO;
+    return !(frame->flags & FRAME_CHECKSUM_PARTIAL) || device->tap.offload != TAP_OFFLOAD_NONE;
+}
+
+/* The software half of the offload. */
+static void device_put_cut(struct device *device, const struct frame *frame)
+{
+    struct frame wire = {.piece_count = 1};
+    struct frame_splitter splitter;
+    size_t size;
+    frame_split_start(&splitter, frame);
+    while ((size = frame_split_next(&splitter, device->cut, DEVICE_SLOT_BYTES)) > 0) {
+        wire.piece[0] = (struct frame_piece){device->cut, size};
+        device_put(device, &wire);
+    }
+}
+
+/* ---- The cable ---- */
+
+/* Takes out of the cable what is due for the TAP at due_us, its FCS checked and taken off: what was damaged
+   ends here, as in the far card; the cable's counters have told of it. */
+static void device_serve_outbound(struct device *device, uint64_t due_us)
+{
+    struct frame frame = {.piece_count = 1};
+    size_t size;
+    while (!device->full && (size = cable_receive(device->cable[DEVICE_OUT], device->arrived,
+                                                  DEVICE_SLOT_BYTES, due_us)) > 0) {
+        if (device->nic.carries_fcs && !fcs_check(device->arrived, size))
+            continue;
+        frame.piece[0] =
+            (struct frame_piece){device->arrived, size - (device->nic.carries_fcs ? FCS_BYTES : 0)};
+        device_put(device, &frame);
     }
 }
 
@@ -90,44 +223,156 @@ static uint8_t *device_slot_memory(const struct frame *slot)
     return (uint8_t *)(uintptr_t)slot->piece[0].data;
 }
 
-/* Reads the next frame into the ring. Returns its size or what tap_read says. */
-static int device_read_to_ring(struct device *device)
+/* The driver's half of the card, and S17's answer to the interrupt: good frames of the ring go to
+   the stack, or over the bridge. */
+static void device_poll_card(struct device *device)
 {
-    struct frame *slot = nic_ring_slot(&device->nic);
-    if (!slot)
-        return TAP_AGAIN;
-    int size = tap_read(&device->tap, slot, device_slot_memory(slot), DEVICE_SLOT_BYTES);
-    if (size >= 0)
-        nic_ring_push(&device->nic, (size_t)size);
-    return size;
+    struct daemon *daemon = device->daemon;
+    struct frame *frame;
+    nic_poll_start(&device->nic);
+    while ((frame = nic_poll(&device->nic)) != NULL) {
+        capture_frame(daemon->capture, frame, PCAPNG_INBOUND);
+        if (device->peer) {
+            frame->interface = (uint16_t)device->peer->index;
+            device_send(device->peer, frame);
+        } else {
+            nic_untag(frame);
+            stack_input(daemon->stack, frame, daemon->loop.now_us);
+        }
+    }
 }
 
-static void device_serve_inbound(struct device *device);
-static void device_serve_outbound(struct device *device);
+static void device_serve_inbound(struct device *device, uint64_t due_us)
+{
+    struct frame *slot;
+    size_t size;
+    do {
+        size = 0;
+        while ((slot = nic_ring_slot(&device->nic)) != NULL &&
+               (size = cable_receive(device->cable[DEVICE_IN], device_slot_memory(slot),
+                                     DEVICE_SLOT_BYTES, due_us)) > 0)
+            nic_ring_push(&device->nic, size);
+        if (device->nic.raised)
+            device_poll_card(device);
+    } while (size > 0 || !slot);
+}
 
 /* Puts a frame into the cable as it would be on a wire, and takes out what arrives at once: a batch
    is larger than the cable's queue. */
 static void device_send_by_cable(struct device *device, int direction, const struct frame *frame)
 {
+    uint64_t now_us = device->daemon->loop.now_us;
     struct frame_splitter splitter;
     size_t size;
     frame_split_start(&splitter, frame);
-    while ((size = frame_split_next(&splitter, device->cut, DEVICE_SLOT_BYTES)) > 0)
-        cable_send(device->cable[direction], device->cut, size, device->daemon->loop.now_us);
+    while ((size = frame_split_next(&splitter, device->cut, DEVICE_SLOT_BYTES)) > 0) {
+        if (device->nic.carries_fcs)
+            size = ethernet_pad(device->cut, size);
+        cable_send(device->cable[direction], device->cut, size, now_us);
+    }
     if (direction == DEVICE_IN)
-        device_serve_inbound(device);
+        device_serve_inbound(device, now_us);
     else
-        device_serve_outbound(device);
+        device_serve_outbound(device, now_us);
+}
+
+/* Empties the ring, whatever the budget. */
+static void device_drain_ring(struct device *device)
+{
+    while (device->nic.raised)
+        device_poll_card(device);
+}
+
+void device_cable_remove(struct device *device)
+{
+    device_drain_ring(device);
+    if (!device->cable[DEVICE_IN])
+        return;
+    device_serve_inbound(device, UINT64_MAX);
+    device_serve_outbound(device, UINT64_MAX);
+    for (int i = 0; i < 2; i++) {
+        cable_destroy(device->cable[i]);
+        device->cable[i] = NULL;
+    }
+    device->nic.carries_fcs = false;
+}
+
+int device_cable_insert(struct device *device, const struct cable_settings *settings, uint64_t seed)
+{
+    struct cable *cable[2];
+    for (int i = 0; i < 2; i++)
+        cable[i] = cable_create(settings, seed + (uint64_t)i, &heap_memory);
+    if (!cable[DEVICE_IN] || !cable[DEVICE_OUT]) {
+        cable_destroy(cable[DEVICE_IN]);
+        cable_destroy(cable[DEVICE_OUT]);
+        return -ENOMEM;
+    }
+    device_cable_remove(device);
+    memcpy(device->cable, cable, sizeof cable);
+    device->nic.carries_fcs = settings->fcs;
+    return 0;
+}
+
+/* ---- Sending ---- */
+
+void device_send(struct device *device, const struct frame *frame)
+{
+    struct frame tagged;
+    if (device->gone || device->down) {
+        device->nic.counters.tx_carrier_errors++;
+        return;
+    }
+    frame = nic_tag(&device->nic, frame, &tagged);
+    capture_frame(device->daemon->capture, frame, PCAPNG_OUTBOUND);
+    device->nic.counters.tx_packets++;
+    device->nic.counters.tx_bytes += frame_size(frame);
+    if (device->cable[DEVICE_OUT])
+        device_send_by_cable(device, DEVICE_OUT, frame);
+    else if (device_can_send_whole(device, frame))
+        device_put(device, frame);
+    else
+        device_put_cut(device, frame);
+}
+
+bool device_has_room(const struct device *device) { return !device->full && !device->gone; }
+
+/* ---- Receiving ---- */
+
+/* Reads the next frame into the ring; into thin air where that is full, for a wire does not wait.
+   Returns its size or what tap_read says. */
+static int device_read_to_ring(struct device *device)
+{
+    struct frame missed = {.piece_count = 1};
+    struct frame *slot = nic_ring_slot(&device->nic);
+    uint8_t *memory = slot ? device_slot_memory(slot) : device->whole;
+    int size = tap_read(&device->tap, slot ? slot : &missed, memory, DEVICE_SLOT_BYTES);
+    if (size >= 0 && slot)
+        nic_ring_push(&device->nic, (size_t)size);
+    else if (size >= 0)
+        device->nic.counters.rx_missed++;
+    return size;
 }
 
 /* Reads the next frame into the cable. Returns its size or what tap_read says. */
 static int device_read_to_cable(struct device *device)
 {
-    struct frame frame = {.piece_count = 1};
+    struct frame frame = {.interface = (uint16_t)device->index, .piece_count = 1};
     int size = tap_read(&device->tap, &frame, device->whole, DEVICE_SLOT_BYTES);
     if (size >= 0) {
         frame.piece[0] = (struct frame_piece){device->whole, (size_t)size};
         device_send_by_cable(device, DEVICE_IN, &frame);
+    }
+    return size;
+}
+
+/* Reads the next frame and throws it away: what was sent before the host saw the carrier go. */
+static int device_read_to_nobody(struct device *device)
+{
+    struct frame frame = {.piece_count = 1};
+    int size = tap_read(&device->tap, &frame, device->whole, DEVICE_SLOT_BYTES);
+    if (size >= 0) {
+        device->nic.counters.rx_down++;
+        device->nic.counters.rx_dropped++;
     }
     return size;
 }
@@ -143,13 +388,14 @@ static bool device_expects_one(const struct device *device)
 /* Reads until the device is empty or the batch is full. */
 static void device_read_batch(struct device *device)
 {
-    unsigned most = device_expects_one(device) ? 1 : DEVICE_SLOTS;
+    unsigned most = device_expects_one(device) ? 1 : DEVICE_BATCH_FRAMES;
     unsigned frames = 0;
     size_t bytes = 0;
 
     while (frames < most && bytes < DEVICE_BATCH_BYTES) {
-        int size =
-            device->cable[DEVICE_IN] ? device_read_to_cable(device) : device_read_to_ring(device);
+        int size = device->down               ? device_read_to_nobody(device)
+                   : device->cable[DEVICE_IN] ? device_read_to_cable(device)
+                                              : device_read_to_ring(device);
         if (size == TAP_AGAIN)
             break;
         if (size == TAP_GONE) {
@@ -157,10 +403,12 @@ static void device_read_batch(struct device *device)
             break;
         }
         frames++;
-        if (size == TAP_REFUSED)
-            device->nic.counters.rx_length_errors++;
-        else
+        if (size == TAP_REFUSED) {
+            device->nic.counters.rx_frame_errors++;
+            device->nic.counters.rx_errors++;
+        } else {
             bytes += (size_t)size;
+        }
     }
     device->lone = frames == 1 ? device->lone + 1 : 0;
 }
@@ -174,134 +422,21 @@ static void device_ready(struct loop_watch *watch, uint32_t events)
         device_gone(device);
         return;
     }
-    if (events & EPOLLOUT) {
-        device->full = false;
-        loop_change(&device->daemon->loop, watch, EPOLLIN);
-    }
-    if (events & EPOLLIN) {
+    if (events & EPOLLOUT)
+        device_put_waiting(device);
+    if ((events & EPOLLIN) && !device->gone)
         device_read_batch(device);
+}
+
+bool device_serve(struct device *device)
+{
+    if (device->cable[DEVICE_IN]) {
+        device_serve_inbound(device, device->daemon->loop.now_us);
+        device_serve_outbound(device, device->daemon->loop.now_us);
+    }
+    if (device->nic.raised)
         device_poll_card(device);
-    }
-}
-
-/* ---- Sending ---- */
-
-/* Hands a frame to the TAP. Returns as device_send. */
-static int device_write(struct device *device, const struct frame *frame)
-{
-    switch (tap_write(&device->tap, frame)) {
-    case 0:
-        return 0;
-    case TAP_AGAIN:
-        device->full = true;
-        loop_change(&device->daemon->loop, &device->watch, EPOLLIN | EPOLLOUT);
-        return 1;
-    case TAP_GONE:
-        device_gone(device);
-        break;
-    }
-    device->nic.counters.tx_errors++;
-    return -1;
-}
-
-static bool device_can_send_whole(const struct device *device, const struct frame *frame)
-{
-    if (frame->segment_bytes != 0)
-        return device->tap.offload == TAP_OFFLOAD_CHECKSUM_TSO;
-    return !(frame->flags & FRAME_CHECKSUM_PARTIAL) || device->tap.offload != TAP_OFFLOAD_NONE;
-}
-
-/* The software half of the offload. A device that is full in the middle loses the rest, as a card
-   whose queue overflows does; TCP sends it again. */
-static int device_write_cut(struct device *device, const struct frame *frame)
-{
-    struct frame wire = {.piece_count = 1};
-    struct frame_splitter splitter;
-    size_t size;
-    int result = -1;
-
-    frame_split_start(&splitter, frame);
-    while ((size = frame_split_next(&splitter, device->cut, DEVICE_SLOT_BYTES)) > 0) {
-        wire.piece[0] = (struct frame_piece){device->cut, size};
-        result = device_write(device, &wire);
-        if (result != 0 && splitter.segment <= 1)
-            return result;
-        if (result == 1)
-            device->nic.counters.tx_errors++;
-    }
-    return 0;
-}
-
-int device_send(struct device *device, const struct frame *frame)
-{
-    int result = 0;
-    if (device->cable[DEVICE_OUT])
-        device_send_by_cable(device, DEVICE_OUT, frame);
-    else if (device_can_send_whole(device, frame))
-        result = device_write(device, frame);
-    else
-        result = device_write_cut(device, frame);
-    if (result != 0)
-        return result;
-    device->nic.counters.tx_packets++;
-    device->nic.counters.tx_bytes += frame_size(frame);
-    capture_frame(device->daemon->capture, frame, PCAPNG_OUTBOUND);
-    return 0;
-}
-
-/* ---- The cable's far ends ---- */
-
-static void device_serve_inbound(struct device *device)
-{
-    struct frame *slot;
-    size_t size = 1;
-    while (size > 0) {
-        while ((slot = nic_ring_slot(&device->nic)) != NULL) {
-            size = cable_receive(device->cable[DEVICE_IN], device_slot_memory(slot),
-                                 DEVICE_SLOT_BYTES, device->daemon->loop.now_us);
-            if (size == 0)
-                break;
-            slot->flags = 0;
-            slot->segment_bytes = slot->header_bytes = 0;
-            nic_ring_push(&device->nic, size);
-        }
-        device_poll_card(device);
-    }
-}
-
-/* The next frame for the TAP, FCS checked and taken off: damaged ones end here, as in the far card;
-   the cable's counters have told of them. Returns false when none is due. */
-static bool device_next_arrived(struct device *device)
-{
-    while (device->arrived_bytes == 0) {
-        size_t size = cable_receive(device->cable[DEVICE_OUT], device->arrived, DEVICE_SLOT_BYTES,
-                                    device->daemon->loop.now_us);
-        if (size == 0)
-            return false;
-        if (!device->nic.carries_fcs)
-            device->arrived_bytes = size;
-        else if (fcs_check(device->arrived, size))
-            device->arrived_bytes = size - FCS_BYTES;
-    }
-    return true;
-}
-
-static void device_serve_outbound(struct device *device)
-{
-    struct frame frame = {.piece_count = 1};
-    while (!device->full && device_next_arrived(device)) {
-        frame.piece[0] = (struct frame_piece){device->arrived, device->arrived_bytes};
-        if (device_write(device, &frame) != 1)
-            device->arrived_bytes = 0;
-    }
-}
-
-void device_serve(struct device *device)
-{
-    if (!device->cable[DEVICE_IN])
-        return;
-    device_serve_inbound(device);
-    device_serve_outbound(device);
+    return device->nic.raised;
 }
 
 uint64_t device_deadline(const struct device *device)
@@ -315,91 +450,132 @@ uint64_t device_deadline(const struct device *device)
 
 /* ---- Making it ---- */
 
-static int device_map(struct device *device)
+static void *device_map(size_t size)
 {
-    void *memory = mmap(NULL, DEVICE_MAPPED_BYTES, PROT_READ | PROT_WRITE,
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-        return -1;
+        return NULL;
     /* Huge pages would make the whole ring resident with the first frame. */
-    madvise(memory, DEVICE_MAPPED_BYTES, MADV_NOHUGEPAGE);
-    device->memory = memory;
-    device->whole = device->memory + DEVICE_SLOTS * DEVICE_SLOT_BYTES;
+    madvise(memory, size, MADV_NOHUGEPAGE);
+    return memory;
+}
+
+static int device_map_buffers(struct device *device)
+{
+    device->buffers = device_map(DEVICE_BUFFERS * DEVICE_SLOT_BYTES);
+    if (!device->buffers)
+        return -1;
+    device->whole = device->buffers;
     device->cut = device->whole + DEVICE_SLOT_BYTES;
     device->arrived = device->cut + DEVICE_SLOT_BYTES;
     return 0;
 }
 
-static int device_lay_cable(struct device *device, const struct config *config)
+static void device_release_ring(struct device *device)
 {
-    if (!config->cable_present)
-        return 0;
-    for (int i = 0; i < 2; i++) {
-        device->cable[i] =
-            cable_create(&config->cable, config->cable_seed + (uint64_t)i, &heap_memory);
-        if (!device->cable[i])
-            return -1;
+    if (device->nic.memory)
+        munmap(device->nic.memory, (size_t)device->nic.slot_count * DEVICE_SLOT_BYTES);
+    free(device->nic.slots);
+}
+
+int device_set_ring(struct device *device, uint32_t slot_count)
+{
+    struct nic_slot *slots = calloc(slot_count, sizeof *slots);
+    uint8_t *memory = slots ? device_map((size_t)slot_count * DEVICE_SLOT_BYTES) : NULL;
+    if (!memory) {
+        free(slots);
+        return -ENOMEM;
     }
-    device->nic.carries_fcs = config->cable.fcs;
+    device_drain_ring(device);
+    device_release_ring(device);
+    nic_set_ring(&device->nic, memory, slots, slot_count, DEVICE_SLOT_BYTES);
     return 0;
 }
 
-static int device_open_tap(struct device *device, const struct config *config)
+static int device_build_card(struct device *device)
 {
-    char error[TAP_ERROR_MAX];
-    if (tap_open(&device->tap, config->device, config->offload, error) < 0 ||
-        (config->host_address_v4 != 0 &&
-         tap_configure_host(&device->tap, config->host_address_v4, config->prefix_bits,
-                            config->mtu_bytes, error) < 0)) {
-        log_error("%s", error);
-        return -1;
-    }
-    return 0;
+    const struct config_interface *config = device->config;
+    if (device_map_buffers(device) < 0 || device_set_ring(device, config->ring_slots) < 0)
+        return -ENOMEM;
+    device->nic.mac = config->mac;
+    device->nic.interface = (uint16_t)device->index;
+    device->nic.mtu_bytes = config->mtu_bytes;
+    device->nic.vlan = config->vlan;
+    device->nic.transparent = config->bridged;
+    device_configure(device);
+    return config->cable_present ? device_cable_insert(device, &config->cable, config->cable_seed)
+                                 : 0;
 }
 
-struct device *device_create(struct daemon *daemon)
+struct device *device_create(struct daemon *daemon, unsigned index, const struct tap *tap)
 {
     struct device *device = calloc(1, sizeof *device);
     if (!device)
         return NULL;
     device->daemon = daemon;
-    device->tap.fd = -1;
-    if (device_map(device) < 0) {
-        log_error("no memory for the receive ring");
-        device_destroy(device);
-        return NULL;
-    }
-    nic_init(&device->nic, &daemon->config.mac, device->memory, device->slots, DEVICE_SLOTS,
-             DEVICE_SLOT_BYTES);
-    if (device_lay_cable(device, &daemon->config) < 0 ||
-        device_open_tap(device, &daemon->config) < 0) {
-        device_destroy(device);
-        return NULL;
-    }
+    device->index = index;
+    device->config = &daemon->config.interface[index];
+    device->tap = *tap;
+    device->waiting_end = &device->waiting;
     device->watch = (struct loop_watch){device->tap.fd, EPOLLIN, device_ready};
-    loop_add(&daemon->loop, &device->watch);
+    if (device_build_card(device) < 0 || loop_add(&daemon->loop, &device->watch) < 0) {
+        device->gone = true; /* the watch is not in the loop, the TAP stays the caller's */
+        device->tap.fd = -1;
+        device_destroy(device);
+        return NULL;
+    }
     return device;
 }
 
 void device_destroy(struct device *device)
 {
-    if (device->tap.fd >= 0) {
+    if (!device)
+        return;
+    if (!device->gone)
         loop_remove(&device->daemon->loop, &device->watch);
+    if (device->tap.fd >= 0)
         tap_close(&device->tap);
-    }
     for (int i = 0; i < 2; i++)
-        if (device->cable[i])
-            cable_destroy(device->cable[i]);
-    if (device->memory)
-        munmap(device->memory, DEVICE_MAPPED_BYTES);
+        cable_destroy(device->cable[i]);
+    device_forget_waiting(device);
+    device_release_ring(device);
+    if (device->buffers)
+        munmap(device->buffers, DEVICE_BUFFERS * DEVICE_SLOT_BYTES);
     free(device);
 }
 
-void device_configure(struct device *device, const struct cable_settings *settings)
+void device_join(struct device *a, struct device *b)
 {
+    a->peer = b;
+    b->peer = a;
+}
+
+/* ---- Changing it ---- */
+
+void device_configure(struct device *device)
+{
+    const struct config_interface *config = device->config;
+    device->nic.promiscuous = config->promiscuous;
+    device->nic.allmulti = true;
+    device->nic.budget = config->budget_frames;
+    if (config->ring_slots != device->nic.slot_count &&
+        device_set_ring(device, config->ring_slots) < 0)
+        log_warning("%s: no memory for a ring of %u", device->tap.name,
+                    (unsigned)config->ring_slots);
     for (int i = 0; i < 2; i++)
         if (device->cable[i])
-            cable_configure(device->cable[i], settings);
+            cable_configure(device->cable[i], &config->cable);
+}
+
+int device_set_up(struct device *device, bool up)
+{
+    if (device->gone)
+        return -ENODEV;
+    int result = tap_set_carrier(&device->tap, up);
+    if (result == 0)
+        device->down = !up;
+    return result;
 }
 
 /* ---- Looking in ---- */
@@ -407,15 +583,21 @@ void device_configure(struct device *device, const struct cable_settings *settin
 void device_describe(const struct device *device, struct stack_interface_config *interface)
 {
     bool cable = device->cable[DEVICE_IN] != NULL; /* which does itself what an offload would */
+    *interface = (struct stack_interface_config){
+        .mac = device->nic.mac,
+        .mtu_bytes = device->nic.mtu_bytes,
+        .address_v4 = device->config->address_v4,
+        .prefix_bits = device->config->prefix_bits,
+        .checksum_offload = cable || device->tap.offload != TAP_OFFLOAD_NONE,
+        .segment_max_bytes =
+            cable || device->tap.offload == TAP_OFFLOAD_CHECKSUM_TSO ? DEVICE_SEGMENT_MAX_BYTES : 0,
+    };
     memcpy(interface->name, device->tap.name, sizeof interface->name);
-    interface->checksum_offload = cable || device->tap.offload != TAP_OFFLOAD_NONE;
-    interface->segment_max_bytes =
-        cable || device->tap.offload == TAP_OFFLOAD_CHECKSUM_TSO ? DEVICE_SEGMENT_MAX_BYTES : 0;
 }
 
-const struct nic *device_nic(const struct device *device) { return &device->nic; }
+struct nic *device_nic(struct device *device) { return &device->nic; }
 
-const struct cable *device_cable(const struct device *device, int direction)
+struct cable *device_cable(struct device *device, int direction)
 {
     return device->cable[direction];
 }
@@ -423,3 +605,7 @@ const struct cable *device_cable(const struct device *device, int direction)
 const char *device_name(const struct device *device) { return device->tap.name; }
 
 const char *device_offload(const struct device *device) { return device->tap.offload_text; }
+
+bool device_is_up(const struct device *device) { return !device->gone && !device->down; }
+
+const struct device *device_peer(const struct device *device) { return device->peer; }

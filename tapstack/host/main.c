@@ -7,8 +7,8 @@
    send. So all frames of a batch are in the stack before it is asked for output, and their ACKs go
    out as one (RFC 9293 3.8.6.3, MUST-58 and MUST-59).
 
-   A frame that the device has no room for is copied aside, because the stack's own bytes are only
-   valid until the next call; until it is gone the stack is not asked for another.
+   A frame that its device has no room for waits there. While no device has room the stack is not
+   asked for another; as long as one has, the full ones stall or lose only their own traffic.
 
    The end (SIGTERM, SIGINT) has three steps: the API server closes listeners and connections; the
    loop goes on until TCP has closed them, too, or the time for it is over; what is left is
@@ -26,10 +26,12 @@
 #include "../api/message.h"
 #include "clock.h"
 #include "daemon.h"
+#include "device.h"
 #include "entropy.h"
 #include "folder.h"
 #include "heap.h"
 #include "log.h"
+#include "netns.h"
 #include "privilege.h"
 
 #define MAIN_CONFIG_DEFAULT "/etc/tapstack/tapstackd.conf"
@@ -46,6 +48,7 @@ struct options {
     const char *config; /* NULL: the default, if it is there */
     const char *dir;
     const char *device;
+    const char *bridge;
     bool check;
     bool verbose;
 };
@@ -55,11 +58,8 @@ struct program {
     struct options options;
     struct loop_watch signals;
     int folder;
-    uint64_t stop_at;    /* when the end waits no longer; UINT64_MAX: not ending */
-    bool closed;         /* no connection is left, the last frames may be */
-    struct frame held;   /* a frame that found the device full */
-    uint8_t *held_bytes; /* FRAME_BYTES_MAX, made when first needed */
-    bool holding;
+    uint64_t stop_at; /* when the end waits no longer; UINT64_MAX: not ending */
+    bool closed;      /* no connection is left, the last frames may be */
 };
 
 static struct program *program_of(struct loop *loop) { return (struct program *)(void *)loop; }
@@ -68,7 +68,8 @@ static struct program *program_of(struct loop *loop) { return (struct program *)
 
 static void program_usage(FILE *to)
 {
-    fprintf(to, "usage: tapstackd [-nvhV] [-c FILE] [-d DIR] [-i DEVICE]\n"
+    fprintf(to, "usage: tapstackd [-nvhV] [-b DEVICE,DEVICE] [-c FILE] [-d DIR] [-i DEVICE]\n"
+                "  -b A@X,B@Y a cable alone, between TAP A (in network namespace X) and B (in Y)\n"
                 "  -c FILE    read FILE instead of " MAIN_CONFIG_DEFAULT "\n"
                 "  -d DIR     folder of the sockets\n"
                 "  -i DEVICE  TAP device\n"
@@ -80,8 +81,11 @@ static void program_usage(FILE *to)
 static void program_parse_options(struct options *options, int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "c:d:i:nvhV")) != -1) {
+    while ((option = getopt(argc, argv, "b:c:d:i:nvhV")) != -1) {
         switch (option) {
+        case 'b':
+            options->bridge = optarg;
+            break;
         case 'c':
             options->config = optarg;
             break;
@@ -138,7 +142,10 @@ static int program_configure(const struct options *options, struct config *confi
         config_read(config, path, error, MAIN_ERROR_MAX) < 0)
         return -1;
     if (program_override(config->dir, sizeof config->dir, options->dir, 'd', error) < 0 ||
-        program_override(config->device, sizeof config->device, options->device, 'i', error) < 0)
+        program_override(config->interface[0].device, sizeof config->interface[0].device,
+                         options->device, 'i', error) < 0)
+        return -1;
+    if (options->bridge && config_bridge(config, options->bridge, error, MAIN_ERROR_MAX) < 0)
         return -1;
     if (options->verbose)
         config->log_level = LOG_LEVEL_DEBUG;
@@ -147,34 +154,52 @@ static int program_configure(const struct options *options, struct config *confi
 
 /* ---- Reload (SIGHUP) ---- */
 
-/* What is settled when the device and the stack are made. */
+/* What is settled when the devices and the stack are made. */
 #define PROGRAM_FIXED(FIXED)                                                                       \
     FIXED("dir", dir)                                                                              \
-    FIXED("device", device)                                                                        \
     FIXED("user", user)                                                                            \
+    FIXED("gateway", gateway_v4)                                                                   \
+    FIXED("events", event_capacity)
+
+#define PROGRAM_FIXED_INTERFACE(FIXED)                                                             \
+    FIXED("device", device)                                                                        \
+    FIXED("netns", netns)                                                                          \
     FIXED("mac", mac)                                                                              \
     FIXED("address", address_v4)                                                                   \
     FIXED("address", prefix_bits)                                                                  \
     FIXED("host_address", host_address_v4)                                                         \
-    FIXED("gateway", gateway_v4)                                                                   \
     FIXED("mtu", mtu_bytes)                                                                        \
+    FIXED("vlan", vlan)                                                                            \
     FIXED("offload", offload)                                                                      \
-    FIXED("events", event_capacity)                                                                \
+    FIXED("bridge", bridged)                                                                       \
     FIXED("cable", cable_present)                                                                  \
     FIXED("cable seed", cable_seed)                                                                \
     FIXED("cable fcs", cable.fcs)
 
-/* Puts the old value back where a new one cannot hold, and names it. */
-static void program_keep_fixed(struct config *config, const struct config *old)
-{
 #define PROGRAM_KEEP(name, field)                                                                  \
-    if (memcmp(&config->field, &old->field, sizeof config->field) != 0) {                          \
+    if (memcmp(&new->field, &old->field, sizeof new->field) != 0) {                                \
         log_warning("reload: %s changes only with a restart", name);                               \
-        memcpy(&config->field, &old->field, sizeof config->field);                                 \
+        memcpy(&new->field, &old->field, sizeof new->field);                                       \
     }
-    PROGRAM_FIXED(PROGRAM_KEEP)
-#undef PROGRAM_KEEP
+
+static void program_keep_interface(struct config_interface *new, const struct config_interface *old)
+{
+    PROGRAM_FIXED_INTERFACE(PROGRAM_KEEP)
 }
+
+/* Puts the old value back where a new one cannot hold, and names it. */
+static void program_keep_fixed(struct config *new, const struct config *old)
+{
+    PROGRAM_FIXED(PROGRAM_KEEP)
+    if (new->interface_count != old->interface_count) {
+        log_warning("reload: interfaces come and go only with a restart");
+        new->interface_count = old->interface_count;
+        memcpy(new->interface, old->interface, sizeof new->interface);
+    }
+    for (unsigned i = 0; i < new->interface_count; i++)
+        program_keep_interface(&new->interface[i], &old->interface[i]);
+}
+#undef PROGRAM_KEEP
 
 static void program_reload(struct program *program)
 {
@@ -189,7 +214,8 @@ static void program_reload(struct program *program)
     program_keep_fixed(&config, &daemon->config);
     daemon->config = config;
     *stack_settings(daemon->stack) = config.settings;
-    device_configure(daemon->device, &config.cable);
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        device_configure(daemon->device[i]);
     log_set_level(config.log_level);
     log_info("reloaded");
 }
@@ -254,8 +280,18 @@ static void program_kill_all(struct daemon *daemon)
     while ((some = program_kill_some(daemon)) > 0)
         all += some;
     while (stack_output(daemon->stack, &frame, daemon->loop.now_us) > 0)
-        device_send(daemon->device, &frame);
+        device_send(daemon->device[frame.interface], &frame);
     log_warning("time is over, connections reset: %u", all);
+}
+
+static uint64_t program_device_deadline(const struct daemon *daemon)
+{
+    uint64_t deadline = UINT64_MAX;
+    for (unsigned i = 0; i < daemon->device_count; i++) {
+        uint64_t device = device_deadline(daemon->device[i]);
+        deadline = device < deadline ? device : deadline;
+    }
+    return deadline;
 }
 
 /* Once a turn while stopping. The last frames may still have a cable to pass. */
@@ -271,7 +307,7 @@ static void program_try_stop(struct program *program)
         program->closed = true;
         program->stop_at = daemon->loop.now_us + MAIN_LAST_FRAMES_US;
     }
-    if (device_deadline(daemon->device) == UINT64_MAX || daemon->loop.now_us >= program->stop_at)
+    if (program_device_deadline(daemon) == UINT64_MAX || daemon->loop.now_us >= program->stop_at)
         daemon->loop.stop = true;
 }
 
@@ -303,50 +339,48 @@ static bool program_serve_ready(struct daemon *daemon)
     return any;
 }
 
-/* Copies a frame aside that the device did not take. */
-static void program_hold(struct program *program, const struct frame *frame)
+static bool program_has_room(const struct daemon *daemon)
 {
-    if (!program->held_bytes)
-        program->held_bytes = malloc(FRAME_BYTES_MAX);
-    if (!program->held_bytes)
-        return; /* lost, as on a wire */
-    size_t size = frame_copy(frame, program->held_bytes);
-    program->held = *frame;
-    program->held.piece_count = 1;
-    program->held.piece[0] = (struct frame_piece){program->held_bytes, size};
-    program->holding = true;
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        if (device_has_room(daemon->device[i]))
+            return true;
+    return false;
 }
 
 /* Sends a batch of the stack's frames. Returns true when the batch was too small for all. */
-static bool program_transmit(struct program *program)
+static bool program_transmit(struct daemon *daemon)
 {
-    struct daemon *daemon = &program->daemon;
     struct frame frame;
     size_t bytes = 0;
-
-    if (program->holding && device_send(daemon->device, &program->held) == 1)
-        return false;
-    program->holding = false;
     for (unsigned frames = 0; frames < MAIN_BATCH_FRAMES && bytes < MAIN_BATCH_BYTES; frames++) {
-        size_t size = stack_output(daemon->stack, &frame, daemon->loop.now_us);
+        size_t size =
+            program_has_room(daemon) ? stack_output(daemon->stack, &frame, daemon->loop.now_us) : 0;
         if (size == 0)
             return false;
-        if (device_send(daemon->device, &frame) == 1) {
-            program_hold(program, &frame);
-            return false;
-        }
+        device_send(daemon->device[frame.interface], &frame);
         bytes += size;
     }
     return true;
+}
+
+/* Returns true when a card has more frames than its budget lets pass in a turn. */
+static bool program_serve_devices(struct daemon *daemon)
+{
+    bool more = false;
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        if (device_serve(daemon->device[i]))
+            more = true;
+    return more;
 }
 
 /* Readiness is served again behind the output, because timers expire in there. */
 static bool program_tail(struct loop *loop)
 {
     struct program *program = program_of(loop);
-    device_serve(program->daemon.device);
+    bool more = program_serve_devices(&program->daemon);
     program_serve_ready(&program->daemon);
-    bool more = program_transmit(program);
+    if (program_transmit(&program->daemon))
+        more = true;
     if (program_serve_ready(&program->daemon))
         more = true;
     if (program->daemon.stopping)
@@ -358,8 +392,9 @@ static bool program_tail(struct loop *loop)
 static uint64_t program_deadline(struct loop *loop)
 {
     struct program *program = program_of(loop);
-    uint64_t deadline = program->holding ? UINT64_MAX : stack_deadline(program->daemon.stack);
-    uint64_t device = device_deadline(program->daemon.device);
+    const struct daemon *daemon = &program->daemon;
+    uint64_t deadline = program_has_room(daemon) ? stack_deadline(daemon->stack) : UINT64_MAX;
+    uint64_t device = program_device_deadline(daemon);
     if (device < deadline)
         deadline = device;
     return program->stop_at < deadline ? program->stop_at : deadline;
@@ -393,6 +428,30 @@ static void program_open_signals(struct program *program)
         die("cannot watch signals: %s", strerror(errno));
 }
 
+static void program_add_interfaces(struct daemon *daemon)
+{
+    struct stack_interface_config interface;
+    for (unsigned i = 0; i < daemon->device_count; i++) {
+        if (daemon->config.interface[i].bridged)
+            continue;
+        device_describe(daemon->device[i], &interface);
+        int index = stack_add_interface(daemon->stack, &interface, daemon->loop.now_us);
+        if (index < 0)
+            die("cannot add interface %s: %s", interface.name, stack_error_text(index));
+    }
+}
+
+static void program_add_gateway(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    if (config->gateway_v4 == 0)
+        return;
+    int result = stack_add_route(daemon->stack, 0, 0, config->gateway_v4,
+                                 (unsigned)config_gateway_interface(config));
+    if (result < 0)
+        die("cannot add the default route: %s", stack_error_text(result));
+}
+
 static void program_create_stack(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
@@ -400,25 +459,47 @@ static void program_create_stack(struct daemon *daemon)
                                  .settings = config->settings,
                                  .event_capacity = config->event_capacity,
                                  .utc_offset_us = clock_realtime_ns() / 1000 - daemon->loop.now_us};
-    struct stack_interface_config interface = {.mac = config->mac,
-                                               .mtu_bytes = config->mtu_bytes,
-                                               .address_v4 = config->address_v4,
-                                               .prefix_bits = config->prefix_bits};
 
     if (entropy_fill(stack.seed, sizeof stack.seed) < 0)
         die("the kernel gives no random numbers: %s", strerror(errno));
     daemon->stack = stack_create(&stack, daemon->loop.now_us);
     if (!daemon->stack)
         die("no memory for the stack");
-    device_describe(daemon->device, &interface);
-    int index = stack_add_interface(daemon->stack, &interface, daemon->loop.now_us);
-    if (index < 0)
-        die("cannot add the interface: %s", stack_error_text(index));
-    if (config->gateway_v4 == 0)
-        return;
-    int result = stack_add_route(daemon->stack, 0, 0, config->gateway_v4, (unsigned)index);
-    if (result < 0)
-        die("cannot add the default route: %s", stack_error_text(result));
+    program_add_interfaces(daemon);
+    program_add_gateway(daemon);
+}
+
+/* Opens the TAP of an interface, in the namespace where it belongs. */
+static void program_open_tap(const struct config_interface *config, struct tap *tap)
+{
+    char error[MAIN_ERROR_MAX];
+    int home = config->netns[0] ? netns_enter(config->netns, error) : -1;
+    if (config->netns[0] && home < 0)
+        die("%s: %s", config->device, error);
+    uint8_t prefix_bits = config->host_prefix_bits ? config->host_prefix_bits : config->prefix_bits;
+    if (tap_open(tap, config->device, config->offload, error) < 0 ||
+        (config->host_address_v4 != 0 &&
+         tap_configure_host(tap, config->host_address_v4, prefix_bits, config->mtu_bytes, error) <
+             0))
+        die("%s", error);
+    if (home >= 0 && netns_leave(home) < 0)
+        die("cannot return to the own network namespace: %s", strerror(errno));
+}
+
+static void program_open_devices(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    for (unsigned i = 0; i < config->interface_count; i++) {
+        struct tap tap;
+        program_open_tap(&config->interface[i], &tap);
+        daemon->device[i] = device_create(daemon, i, &tap);
+        if (!daemon->device[i])
+            die("%s: no memory for the card", config->interface[i].device);
+        daemon->device_count++;
+    }
+    if (config_has_bridge(config))
+        device_join(daemon->device[config->interface_count - 2],
+                    daemon->device[config->interface_count - 1]);
 }
 
 /* Once there are sockets to leave behind. */
@@ -437,15 +518,27 @@ static void program_drop_privileges(const struct program *program)
         program_give_up(program, error);
 }
 
-static void program_announce(const struct daemon *daemon)
+static void program_announce_device(const struct config_interface *config,
+                                    const struct device *device)
 {
     char address[IP_ADDRESS_TEXT_MAX], mac[MAC_ADDRESS_TEXT_MAX];
-    struct ip_address ip = ip_address_from_v4(daemon->config.address_v4);
+    struct ip_address ip = ip_address_from_v4(config->address_v4);
+    const char *cable = config->cable_present ? ", with a cable" : "";
     ip_address_format(&ip, address);
-    mac_address_format(&daemon->config.mac, mac);
-    log_info("%s: %s/%u, MAC %s, MTU %u, offload %s%s", device_name(daemon->device), address,
-             daemon->config.prefix_bits, mac, daemon->config.mtu_bytes,
-             device_offload(daemon->device), daemon->config.cable_present ? ", with a cable" : "");
+    mac_address_format(&config->mac, mac);
+    if (config->bridged)
+        log_info("%s: bridged with %s, MTU %u, offload %s%s", device_name(device),
+                 device_name(device_peer(device)), config->mtu_bytes, device_offload(device),
+                 cable);
+    else
+        log_info("%s: %s/%u, MAC %s, MTU %u, offload %s%s", device_name(device), address,
+                 config->prefix_bits, mac, config->mtu_bytes, device_offload(device), cable);
+}
+
+static void program_announce(const struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        program_announce_device(&daemon->config.interface[i], daemon->device[i]);
     log_info("ready: %s/%s and %s/%s", daemon->config.dir, TS_API_SOCKET, daemon->config.dir,
              TS_CONTROL_SOCKET);
 }
@@ -468,9 +561,7 @@ static void program_start(struct program *program)
     program->folder = folder_open(daemon->config.dir, error);
     if (program->folder < 0)
         die("%s", error);
-    daemon->device = device_create(daemon);
-    if (!daemon->device)
-        die("no device");
+    program_open_devices(daemon);
     program_create_stack(daemon);
     daemon->capture = capture_create(daemon);
     daemon->control = control_server_create(daemon, daemon->config.dir);
@@ -487,12 +578,12 @@ static void program_finish(struct program *program)
     api_server_destroy(daemon->api);
     control_server_destroy(daemon->control);
     capture_destroy(daemon->capture);
-    device_destroy(daemon->device);
+    for (unsigned i = 0; i < daemon->device_count; i++)
+        device_destroy(daemon->device[i]);
     stack_destroy(daemon->stack);
     folder_close(program->folder, daemon->config.dir);
     close(program->signals.fd);
     loop_close(&daemon->loop);
-    free(program->held_bytes);
 }
 
 int main(int argc, char **argv)
@@ -513,5 +604,5 @@ int main(int argc, char **argv)
     loop_run(&program.daemon.loop);
     program_finish(&program);
     log_info("ended");
-    return program.daemon.stopping ? 0 : 1; /* 1: the device went away */
+    return program.daemon.stopping ? 0 : 1; /* 1: the devices went away */
 }

@@ -169,6 +169,12 @@ int tap_configure_host(const struct tap *tap, uint32_t address_v4, uint8_t prefi
     return -1;
 }
 
+int tap_set_carrier(const struct tap *tap, bool up)
+{
+    int carrier = up;
+    return ioctl(tap->fd, TUNSETCARRIER, &carrier) < 0 ? -errno : 0;
+}
+
 /* ---- Frames ---- */
 
 /* How many bytes of headers a super-frame has, from its TCP data offset; 0: it is damaged. */

@@ -29,6 +29,9 @@ void tap_close(struct tap *tap);
 int tap_configure_host(const struct tap *tap, uint32_t address_v4, uint8_t prefix_bits,
                        uint16_t mtu_bytes, char *error);
 
+/* Tells the host's side that the carrier is there, or gone. Returns 0 or a negative errno. */
+int tap_set_carrier(const struct tap *tap, bool up);
+
 /* Reads one frame to bytes (capacity bytes) and fills in frame's flags and offload fields.
    Returns its size, TAP_AGAIN (none waits), TAP_REFUSED (unusable, skip it) or TAP_GONE (the device
    was removed). */

@@ -122,7 +122,9 @@ static bool nic_build(struct world *world, int side)
         return false;
     struct mac_address mac = {{2, 0, 0, 0, 0, (uint8_t)(side + 1)}};
     nic_init(&here->nic, &mac, here->ring, here->slots, RING_SLOTS, slot_bytes);
+    here->nic.mtu_bytes = world->config.mtu_bytes;
     here->nic.carries_fcs = world->config.cable[1 - side].fcs;
+    here->nic.allmulti = true;
     return true;
 }
 
@@ -250,6 +252,8 @@ static void wire_send(struct world *world, int from, size_t size)
     }
     counters->tx_packets++;
     counters->tx_bytes += size;
+    if (world->config.cable[from].fcs)
+        size = ethernet_pad(world->wire, size);
     if (world->config.filter &&
         !world->config.filter(world->config.context, from, world->wire, size, world->now_us)) {
         capture_frame(world, from, size, "lost: by the filter");
@@ -281,9 +285,13 @@ static bool side_transmit(struct world *world, int from)
 
 static void side_poll(struct world *world, int side)
 {
-    const struct frame *frame;
-    while ((frame = nic_poll(&world->side[side].nic)) != NULL)
-        stack_input(world->side[side].stack, frame, world->now_us);
+    struct nic *nic = &world->side[side].nic;
+    struct frame *frame;
+    while (nic->raised) {
+        nic_poll_start(nic);
+        while ((frame = nic_poll(nic)) != NULL)
+            stack_input(world->side[side].stack, frame, world->now_us);
+    }
 }
 
 /* Takes everything that is due out of the cable towards a side. */
@@ -296,7 +304,7 @@ static bool side_receive(struct world *world, int to)
     while ((size = cable_receive(cable, world->wire, sizeof world->wire, world->now_us)) > 0) {
         moved = true;
         nic_receive(&here->nic, world->wire, size);
-        if (here->nic.tail - here->nic.head == here->nic.slot_count)
+        if (here->nic.fill == here->nic.slot_count)
             side_poll(world,
                       to); /* as a driver that keeps up: the ring itself loses nothing here */
     }

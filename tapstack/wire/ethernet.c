@@ -20,3 +20,11 @@ size_t ethernet_write(const struct ethernet_header *header, uint8_t *bytes)
     bytes_put16(bytes + 12, header->type);
     return ETHERNET_HEADER_BYTES;
 }
+
+size_t ethernet_pad(uint8_t *bytes, size_t size)
+{
+    if (size >= ETHERNET_MIN_BYTES)
+        return size;
+    memset(bytes + size, 0, ETHERNET_MIN_BYTES - size);
+    return ETHERNET_MIN_BYTES;
+}

@@ -56,14 +56,14 @@ static void test_defaults(void **state)
     (void)state;
     assert_int_equal(read_text("", &config, error), 0);
     assert_string_equal(config.dir, "/run/tapstack");
-    assert_string_equal(config.device, "tap0");
-    assert_int_equal(config.address_v4, 0x0a4d0002);
-    assert_int_equal(config.prefix_bits, 24);
-    assert_int_equal(config.host_address_v4, 0x0a4d0001);
+    assert_string_equal(config.interface[0].device, "tap0");
+    assert_int_equal(config.interface[0].address_v4, 0x0a4d0002);
+    assert_int_equal(config.interface[0].prefix_bits, 24);
+    assert_int_equal(config.interface[0].host_address_v4, 0x0a4d0001);
     assert_int_equal(config.gateway_v4, 0);
-    assert_int_equal(config.mtu_bytes, 1500);
-    assert_true(config.offload);
-    assert_false(config.cable_present);
+    assert_int_equal(config.interface[0].mtu_bytes, 1500);
+    assert_true(config.interface[0].offload);
+    assert_false(config.interface[0].cable_present);
     assert_int_equal(config.log_level, LOG_LEVEL_INFO);
     assert_int_equal(config.settings.tcp_rto_min_us, 200000);
 }
@@ -86,32 +86,32 @@ static void test_every_key(void **state)
     (void)state;
     assert_int_equal(read_text(text, &config, error), 0);
     assert_string_equal(config.dir, "/tmp/a//b");
-    assert_string_equal(config.device, "tap%d");
-    assert_int_equal(config.mac.octets[5], 7);
-    assert_int_equal(config.address_v4, 0xc0a80702);
-    assert_int_equal(config.prefix_bits, 25);
-    assert_int_equal(config.host_address_v4, 0xc0a80701);
+    assert_string_equal(config.interface[0].device, "tap%d");
+    assert_int_equal(config.interface[0].mac.octets[5], 7);
+    assert_int_equal(config.interface[0].address_v4, 0xc0a80702);
+    assert_int_equal(config.interface[0].prefix_bits, 25);
+    assert_int_equal(config.interface[0].host_address_v4, 0xc0a80701);
     assert_int_equal(config.gateway_v4, 0xc0a8077e);
-    assert_int_equal(config.mtu_bytes, 9000);
-    assert_false(config.offload);
+    assert_int_equal(config.interface[0].mtu_bytes, 9000);
+    assert_false(config.interface[0].offload);
     assert_string_equal(config.user, "");
     assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config.shutdown_us, 1500000);
     assert_int_equal(config.client_sockets_max, 7);
     assert_int_equal(config.control_uid, 1000);
     assert_int_equal(config.event_capacity, 64);
-    assert_true(config.cable_present);
-    assert_int_equal(config.cable.loss_ppm, 10000);
-    assert_int_equal(config.cable.duplicate_ppm, 5000);
-    assert_int_equal(config.cable.corrupt_ppm, 1);
-    assert_int_equal(config.cable.reorder_ppm, 1000000);
-    assert_int_equal(config.cable.delay_us, 10000);
-    assert_int_equal(config.cable.jitter_us, 250);
-    assert_int_equal(config.cable.reorder_us, 1000);
-    assert_int_equal(config.cable.rate_kbps, 1500);
-    assert_int_equal(config.cable.queue_frames, 50);
-    assert_true(config.cable.fcs);
-    assert_int_equal(config.cable_seed, 42);
+    assert_true(config.interface[0].cable_present);
+    assert_int_equal(config.interface[0].cable.loss_ppm, 10000);
+    assert_int_equal(config.interface[0].cable.duplicate_ppm, 5000);
+    assert_int_equal(config.interface[0].cable.corrupt_ppm, 1);
+    assert_int_equal(config.interface[0].cable.reorder_ppm, 1000000);
+    assert_int_equal(config.interface[0].cable.delay_us, 10000);
+    assert_int_equal(config.interface[0].cable.jitter_us, 250);
+    assert_int_equal(config.interface[0].cable.reorder_us, 1000);
+    assert_int_equal(config.interface[0].cable.rate_kbps, 1500);
+    assert_int_equal(config.interface[0].cable.queue_frames, 50);
+    assert_true(config.interface[0].cable.fcs);
+    assert_int_equal(config.interface[0].cable_seed, 42);
     assert_int_equal(config.settings.tcp_rto_min_us, 40000);
     assert_int_equal(config.settings.tcp_sack, 0);
     assert_int_equal(config.settings.tcp_receive_buffer, 65536);
@@ -139,10 +139,135 @@ static void test_every_setting(void **state)
     }
 }
 
+/* Sections add interfaces; the keys of the first one stand before them all. */
+static void test_more_interfaces(void **state)
+{
+    static const char text[] =
+        "vlan = 7\nring = 16\nbudget = 8\npromiscuous = on\ngateway = 10.78.0.1\n"
+        "cable { seed = 3 }\n"
+        "interface \"tap1\" {\n address = 10.78.0.2/16\n mtu = 900\n netns = b\n"
+        " cable { loss = 2%\n fcs = on }\n allmulti = on\n}\n"
+        "interface tap2 { cable { loss = 4% } address = 10.79.0.2/24 mac = 02:00:00:00:00:07 }\n";
+    struct config config;
+    char error[512];
+    (void)state;
+    read_text(text, &config, error);
+    assert_string_equal(error, "");
+    assert_int_equal(config.interface_count, 3);
+    assert_false(config_has_bridge(&config));
+    const struct config_interface *i = config.interface;
+    assert_string_equal(i[0].device, "tap0");
+    assert_int_equal(i[0].vlan, 7);
+    assert_int_equal(i[0].ring_slots, 16);
+    assert_int_equal(i[0].budget_frames, 8);
+    assert_true(i[0].promiscuous && !i[0].allmulti);
+    assert_true(i[0].cable_present);
+    assert_int_equal(i[0].cable_seed, 3);
+    assert_int_equal(i[0].address_v4, 0x0a4d0002);
+    assert_string_equal(i[1].device, "tap1");
+    assert_string_equal(i[1].netns, "b");
+    assert_int_equal(i[1].address_v4, 0x0a4e0002);
+    assert_int_equal(i[1].prefix_bits, 16);
+    assert_int_equal(i[1].host_address_v4, 0);
+    assert_int_equal(i[1].mtu_bytes, 900);
+    assert_int_equal(i[1].mac.octets[4], 1);
+    assert_int_equal(i[1].cable.loss_ppm, 20000);
+    assert_true(i[1].cable.fcs && i[1].allmulti && i[1].offload);
+    assert_int_equal(i[2].cable.loss_ppm, 40000);
+    assert_int_equal(i[2].mac.octets[5], 7);
+    assert_int_equal(i[2].vlan, 0);
+    assert_int_equal(config_gateway_interface(&config), 1);
+}
+
+static void test_sections_alone(void **state)
+{
+    struct config config;
+    char error[512];
+    (void)state;
+    read_text("spin = 0us\ninterface eth { address = 10.1.0.1/30 }", &config, error);
+    assert_string_equal(error, "");
+    assert_int_equal(config.interface_count, 1);
+    assert_string_equal(config.interface[0].device, "eth");
+    assert_int_equal(config.interface[0].prefix_bits, 30);
+}
+
+static void test_bridge(void **state)
+{
+    struct config config;
+    char error[512];
+    (void)state;
+    read_text("bridge = {\"a\", b}\ninterface a { netns = x }\n"
+              "interface b { host_address = 10.1.0.1/24 }\ninterface c { address = 10.2.0.1/24 }",
+              &config, error);
+    assert_string_equal(error, "");
+    assert_int_equal(config.interface_count, 3);
+    assert_true(config_has_bridge(&config));
+    assert_string_equal(config.interface[0].device, "c");
+    assert_false(config.interface[0].bridged);
+    assert_string_equal(config.interface[1].device, "a");
+    assert_string_equal(config.interface[2].device, "b");
+    assert_int_equal(config.interface[2].host_prefix_bits, 24);
+}
+
+static void test_bridge_of_the_command_line(void **state)
+{
+    static const char *const wrong[] = {
+        "", "tap0", "tap0,", ",tap1", "a,a", "a@x,a@x", "sixteen_letters_,b"};
+    struct config config;
+    char error[512] = "";
+    (void)state;
+    config_default(&config);
+    assert_int_equal(config_bridge(&config, "tap0@a,tap0@b", error, sizeof error), 0);
+    assert_int_equal(config.interface_count, 2);
+    assert_string_equal(config.interface[0].device, "tap0");
+    assert_string_equal(config.interface[0].netns, "a");
+    assert_string_equal(config.interface[1].netns, "b");
+    assert_int_equal(config.interface[0].address_v4, 0);
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        error[0] = '\0';
+        assert_int_equal(config_bridge(&config, wrong[i], error, sizeof error), -1);
+        assert_true(strlen(error) > 20);
+    }
+}
+
 static const struct {
     const char *text;
     const char *error; /* behind the file's name */
 } mistakes[] = {
+    {"interface tap1 {\n mtu = 900\n}\n",
+     "1:1: interface \"tap1\" needs an address, or a place in the bridge"},
+    {"\ninterface tap1 {\n  adress = 10.1.0.1/24\n}\n",
+     "3:3: unknown key \"adress\" in the section \"interface\"; did you mean \"address\"?"},
+    {"interface tap1 {\n  gateway = 10.1.0.1\n}\n",
+     "2:3: \"gateway\" belongs before the sections, not in \"interface\""},
+    {"interface tap1 {\n  address = 10.1.0.1/24\n  cable {\n    loss = 101%\n  }\n}\n",
+     "4:12: loss must be from 0% to 100%, not 101%"},
+    {"interface tap1 {\n  vlan = 4095\n}\n", "2:10: vlan must be from 0 to 4094, not 4095"},
+    {"ring = 0\n", "1:8: ring must be from 1 to 4096, not 0"},
+    {"address = 10.1.0.1/24\nhost_address = none\ninterface a {\n address = 10.1.0.0/24\n}",
+     "4:2: address is not one that a host can have"},
+    {"address = 10.1.0.1/24\nhost_address = none\ninterface a {\n address = 10.1.0.1/24\n}",
+     "4:2: address is that of interface \"tap0\" too"},
+    {"interface a {\n address = 10.1.0.1/24\n host_address = 10.2.0.1\n}",
+     "3:2: host_address is not in the network of address; set both"},
+    {"mtu = 1500\ninterface tap0 {\n address = 10.1.0.1/24\n}",
+     "2:1: interface \"tap0\" is there twice"},
+    {"interface a { address = 10.1.0.1/24 }\ninterface a { address = 10.1.0.2/24 }\n",
+     "2:11: found duplicate title 'a'"},
+    {"interface sixteen_letters_ { }", "1:1: interface wants a device name of at most 15 bytes"},
+    {"interface a { }\ninterface b { }\nbridge = {a, c}\n",
+     "3:1: bridge: there is no interface \"c\""},
+    {"interface a { }\nbridge = {a, a}\n", "2:1: bridge joins two interfaces, not \"a\" twice"},
+    {"interface a { }\n bridge = {a}\n",
+     "2:2: bridge joins two interfaces, such as {\"tap0\", \"tap1\"}, not 1"},
+    {"bridge = {a, b}\ninterface a { }\ninterface b {\n address = 10.1.0.1/24\n}",
+     "4:2: an end of the bridge has no address"},
+    {"bridge = {a, b}\ninterface a { }\ninterface b { vlan = 3 }",
+     "3:15: an end of the bridge lets all VLANs pass"},
+    {"bridge = {a, b}\ninterface a { }\ninterface b { host_address = 10.1.0.1 }",
+     "3:15: host_address of an end of the bridge needs its prefix"},
+    {"interface a {\n address = 10.1.0.1/24\n cable {\n loss = 1%\n}\n",
+     "1:1: this section is not closed"},
     {"mut = 3\n", "1:1: unknown key \"mut\"; did you mean \"mtu\"?"},
     {"# a\n\n  adress = 10.0.0.1/8\n", "3:3: unknown key \"adress\"; did you mean \"address\"?"},
     {"xyzzy = 1\n", "1:1: unknown key \"xyzzy\""},
@@ -272,9 +397,16 @@ static void test_quantities(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_every_setting), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_no_text),       cmocka_unit_test(test_quantities),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_every_setting),
+        cmocka_unit_test(test_more_interfaces),
+        cmocka_unit_test(test_sections_alone),
+        cmocka_unit_test(test_bridge),
+        cmocka_unit_test(test_bridge_of_the_command_line),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_no_text),
+        cmocka_unit_test(test_quantities),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../../tapstack/host/control.h"
+#include "../../tapstack/host/device.h"
 #include "../../tapstack/host/heap.h"
 #include "../../tapstack/host/log.h"
 #include "../../tapstack/wire/pcapng.h"
@@ -76,6 +77,7 @@ struct house {
     struct daemon daemon;
     char dir[64];
     int listener; /* of the stack */
+    int far;      /* the other side of tap0 */
 };
 
 static uint64_t at_once(struct loop *loop) { return loop->now_us; }
@@ -107,6 +109,19 @@ static struct stack *stack_make(uint64_t now_us)
     return stack;
 }
 
+/* tap0 is one end of a socket pair. */
+static void device_make(struct house *house)
+{
+    int ends[2];
+    struct tap tap = {.name = "tap0", .offload_text = "none (a test)"};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends), 0);
+    tap.fd = ends[0];
+    house->far = ends[1];
+    house->daemon.device[0] = device_create(&house->daemon, 0, &tap);
+    assert_non_null(house->daemon.device[0]);
+    house->daemon.device_count = 1;
+}
+
 static int house_open(void **state)
 {
     struct house *house = calloc(1, sizeof *house);
@@ -118,7 +133,9 @@ static int house_open(void **state)
     daemon->loop.tail = one_turn;
     daemon->loop.deadline = at_once;
     daemon->started_at = daemon->loop.now_us;
+    config_default(&daemon->config);
     daemon->config.control_uid = UINT32_MAX;
+    device_make(house);
     daemon->stack = stack_make(daemon->loop.now_us);
     daemon->capture = capture_create(daemon);
     assert_non_null(daemon->capture);
@@ -138,6 +155,8 @@ static int house_close(void **state)
     control_server_destroy(house->daemon.control);
     capture_destroy(house->daemon.capture);
     stack_destroy(house->daemon.stack);
+    device_destroy(house->daemon.device[0]);
+    close(house->far);
     loop_close(&house->daemon.loop);
     assert_int_equal(rmdir(house->dir), 0); /* the socket is gone too */
     free(house);
