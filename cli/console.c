@@ -55,6 +55,13 @@ const struct command command_list[] = {
      .help = "interfaces, their offload, and the counters of card and cable",
      .request = "show.interfaces",
      .print = show_interfaces},
+    {.words = "interface",
+     .arguments = "NAME [up] [down] [promiscuous SWITCH] [allmulti SWITCH] [ring COUNT] "
+                  "[budget COUNT] [json]",
+     .help = "take an interface's card in or out of service, set its filter and its ring",
+     .request = "interface",
+     .writes = true,
+     .print = show_interface},
     {.words = "show settings",
      .arguments = "[json]",
      .help = "settings in force; * marks one that was changed",

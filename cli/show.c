@@ -6,34 +6,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "answer.h"
 #include "table.h"
 #include "unit.h"
 
 enum { TEXT_MAX = UNIT_TEXT_MAX };
 
-/* ---- Reading an answer ---- */
-
-static uint64_t number(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
-static const char *text(const json_t *object, const char *name)
-{
-    const char *value = json_string_value(json_object_get(object, name));
-    return value ? value : "-";
-}
-
-static bool flag(const json_t *object, const char *name)
-{
-    return json_is_true(json_object_get(object, name));
-}
-
-static bool is_given(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return value && !json_is_null(value);
-}
+/* ---- Values as text ---- */
 
 /* "10.77.0.2:80"; out: TEXT_MAX bytes. */
 static const char *endpoint(const json_t *object, const char *name, char *out)
@@ -151,7 +130,7 @@ void show_routes(FILE *out, const json_t *answer)
     table_print(&table, out);
 }
 
-static void counters_print(FILE *out, const json_t *list, const char *heading)
+void show_counter_list(FILE *out, const json_t *list, const char *heading)
 {
     const char *const headings[] = {heading, "Value", "What it counts"};
     struct table table;
@@ -169,7 +148,7 @@ static void counters_print(FILE *out, const json_t *list, const char *heading)
 
 void show_counters(FILE *out, const json_t *answer)
 {
-    counters_print(out, json_object_get(answer, "counters"), "Counter");
+    show_counter_list(out, json_object_get(answer, "counters"), "Counter");
 }
 
 void show_settings(FILE *out, const json_t *answer)
@@ -267,22 +246,6 @@ static void interface_line(FILE *out, const json_t *interface)
     block_close(&block);
 }
 
-void show_interfaces(FILE *out, const json_t *answer)
-{
-    const json_t *interface;
-    size_t i;
-    json_array_foreach(json_object_get(answer, "interfaces"), i, interface)
-    {
-        interface_line(out, interface);
-        if (is_given(interface, "counters"))
-            counters_print(out, json_object_get(interface, "counters"), "Card");
-        if (is_given(interface, "cable_in"))
-            counters_print(out, json_object_get(interface, "cable_in"), "Cable, inward");
-        if (is_given(interface, "cable_out"))
-            counters_print(out, json_object_get(interface, "cable_out"), "Cable, outward");
-    }
-}
-
 /* ---- The overview ---- */
 
 static void traffic_line(FILE *out, const json_t *interface, const char *name, const char *prefix)
@@ -358,7 +321,7 @@ void show_overview(FILE *out, const json_t *answer)
     }
     if (json_array_size(json_object_get(answer, "drops"))) {
         fputs("\nMost frequent drops\n", out);
-        counters_print(out, json_object_get(answer, "drops"), "Reason");
+        show_counter_list(out, json_object_get(answer, "drops"), "Reason");
     }
 }
 

@@ -15,7 +15,11 @@ void show_interfaces(FILE *out, const json_t *answer);
 void show_settings(FILE *out, const json_t *answer);
 void show_counters(FILE *out, const json_t *answer);
 void show_events(FILE *out, const json_t *answer);
+void show_interface(FILE *out, const json_t *answer);
 void show_set(FILE *out, const json_t *answer);
 void show_capture(FILE *out, const json_t *answer);
+
+/* A list of counters: names, values and what they count. heading: of the names. */
+void show_counter_list(FILE *out, const json_t *list, const char *heading);
 
 #endif

@@ -13,7 +13,7 @@
 enum {
     CONTROL_PROTOCOL = 1,         /* version, told in the greeting */
     CONTROL_LINE_MAX = 64 * 1024, /* longest request, its newline included */
-    CONTROL_ARGUMENTS_MAX = 4,
+    CONTROL_ARGUMENTS_MAX = 8,
 };
 
 struct control_client;
@@ -125,6 +125,13 @@ enum control_progress control_show_routes(struct control_client *client);
 enum control_progress control_show_interfaces(struct control_client *client);
 enum control_progress control_show_settings(struct control_client *client);
 enum control_progress control_show_counters(struct control_client *client);
+
+/* What a device knows of itself, added to an interface's object. */
+struct device;
+void control_device(json_t *json, struct device *device);
+
+/* control_interface.c */
+enum control_progress control_act_interface(struct control_client *client);
 
 /* control_event.c */
 enum control_progress control_event_show(struct control_client *client);

@@ -429,8 +429,7 @@ static json_t *interface_json(const struct stack_interface_config *interface)
                      "segment_max", (json_int_t)interface->segment_max_bytes);
 }
 
-/* What the device below the interface knows. */
-static void device_write(json_t *json, struct device *device)
+void control_device(json_t *json, struct device *device)
 {
     const struct nic *nic = device_nic(device);
     const struct device *peer = device_peer(device);
@@ -465,7 +464,7 @@ enum control_progress control_show_interfaces(struct control_client *client)
          (interface = stack_interface(daemon->stack, i)) != NULL || i < daemon->device_count; i++) {
         json_t *json = interface ? interface_json(interface) : bridged_json(daemon->device[i]);
         if (i < daemon->device_count)
-            device_write(json, daemon->device[i]);
+            control_device(json, daemon->device[i]);
         json_array_append_new(list, json);
     }
     return control_end(client, json_pack("{s:o}", "interfaces", list));
