@@ -58,7 +58,7 @@ const struct command command_list[] = {
     {.words = "interface",
      .arguments = "NAME [up] [down] [promiscuous SWITCH] [allmulti SWITCH] [ring COUNT] "
                   "[budget COUNT] [json]",
-     .help = "take an interface's card in or out of service, set its filter and its ring",
+     .help = "change a card: its service, filter and ring",
      .request = "interface",
      .writes = true,
      .print = show_interface},
