@@ -140,9 +140,21 @@
     COUNTER(PMTU_DOUBTED, "PmtuDoubted",                                                           \
             "fragmentation needed that waits for a timeout (RFC 5927, 7.2)")                       \
     /* UDP */                                                                                      \
+    COUNTER(UDP_IN_DATAGRAMS, "UdpInDatagrams", "datagrams queued for a socket")                   \
+    COUNTER(UDP_OUT_DATAGRAMS, "UdpOutDatagrams", "datagrams sent")                                \
     COUNTER(UDP_IN_ERRORS, "UdpInErrors", "dropped: malformed")                                    \
     COUNTER(UDP_IN_CSUM_ERRORS, "UdpInCsumErrors", "dropped: checksum wrong")                      \
     COUNTER(UDP_NO_PORTS, "UdpNoPorts", "dropped: nobody at the port")                             \
+    COUNTER(UDP_RCVBUF_ERRORS, "UdpRcvbufErrors", "dropped: the socket's receive buffer was full") \
+    COUNTER(UDP_SNDBUF_ERRORS, "UdpSndbufErrors", "not sent: no memory, or over udp.memory")       \
+    COUNTER(UDP_MEM_ERRORS, "UdpMemErrors", "dropped: no memory, or over udp.memory")              \
+    /* IGMP */                                                                                     \
+    COUNTER(IGMP_IN_MSGS, "IgmpInMsgs", "messages received")                                       \
+    COUNTER(IGMP_IN_ERRORS, "IgmpInErrors", "dropped: malformed")                                  \
+    COUNTER(IGMP_IN_QUERIES, "IgmpInQueries", "queries received")                                  \
+    COUNTER(IGMP_IN_IGNORED, "IgmpInIgnored", "dropped: of a type, or about a group, not ours")    \
+    COUNTER(IGMP_OUT_REPORTS, "IgmpOutReports", "membership reports sent")                         \
+    COUNTER(IGMP_OUT_LEAVES, "IgmpOutLeaves", "leaves sent")                                       \
     /* TCP-MIB (RFC 4022) */                                                                       \
     COUNTER(TCP_ACTIVE_OPENS, "TcpActiveOpens", "connections opened from here")                    \
     COUNTER(TCP_PASSIVE_OPENS, "TcpPassiveOpens", "connections opened by a peer")                  \

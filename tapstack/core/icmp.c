@@ -227,6 +227,8 @@ static int take_error(struct stack *stack, const struct ip_datagram *datagram,
     switch (quoted.protocol) {
     case IPV4_PROTOCOL_TCP:
         return tcp_icmp_error(stack, datagram, icmp, &quoted, payload, now_us);
+    case IPV4_PROTOCOL_UDP:
+        return udp_icmp_error(stack, datagram, icmp, &quoted, payload, now_us);
     default:
         return stack_drop(stack, STACK_COUNTER_ICMP_IN_IGNORED, 0, datagram->payload_bytes, now_us);
     }

@@ -24,6 +24,7 @@ static void info_summarize(const struct tcp_entry *entry, struct stack_summary *
 {
     *summary = (struct stack_summary){
         .id = entry->id,
+        .protocol = entry->datagram ? IPV4_PROTOCOL_UDP : IPV4_PROTOCOL_TCP,
         .state = entry->state,
         .local = {entry->local_address, entry->local_port},
         .remote = {entry->remote_address, entry->remote_port},
@@ -31,6 +32,10 @@ static void info_summarize(const struct tcp_entry *entry, struct stack_summary *
     };
     if (entry->compact)
         return;
+    if (entry->datagram) {
+        udp_summarize((const struct udp_socket *)entry, summary);
+        return;
+    }
     const struct tcp_socket *socket = (const struct tcp_socket *)entry;
     bool listens = entry->state == TCP_LISTEN;
     summary->socket = socket->application ? (int)entry->id : 0;
@@ -51,13 +56,21 @@ bool stack_next_summary(const struct stack *stack, uint32_t *cursor, struct stac
     return false;
 }
 
+/* What the application holds under this handle, or NULL. */
+static const struct tcp_entry *info_held_entry(const struct stack *stack, int handle)
+{
+    const struct tcp_socket *socket = tcp_socket_get(stack, handle);
+    const struct udp_socket *datagram = socket ? NULL : udp_get(stack, handle);
+    return socket ? &socket->entry : datagram ? &datagram->entry : NULL;
+}
+
 int stack_summary(const struct stack *stack, int handle, struct stack_summary *summary,
                   uint64_t now_us)
 {
-    const struct tcp_socket *socket = tcp_socket_get(stack, handle);
-    if (!socket)
+    const struct tcp_entry *entry = info_held_entry(stack, handle);
+    if (!entry)
         return STACK_BAD_HANDLE;
-    info_summarize(&socket->entry, summary, now_us);
+    info_summarize(entry, summary, now_us);
     return 0;
 }
 
@@ -192,6 +205,10 @@ int stack_info_by_id(const struct stack *stack, uint32_t id, struct stack_info *
         return STACK_BAD_HANDLE;
     memset(info, 0, sizeof(*info));
     info_summarize(entry, &info->summary, now_us);
+    if (entry->datagram) {
+        udp_fill_info((const struct udp_socket *)entry, info, now_us);
+        return 0;
+    }
     if (entry->compact) {
         info_fill_wait((const struct tcp_wait *)entry, info, now_us);
         return 0;
@@ -208,8 +225,8 @@ int stack_info_by_id(const struct stack *stack, uint32_t id, struct stack_info *
 
 int stack_info(const struct stack *stack, int handle, struct stack_info *info, uint64_t now_us)
 {
-    return tcp_socket_get(stack, handle) ? stack_info_by_id(stack, (uint32_t)handle, info, now_us)
-                                         : STACK_BAD_HANDLE;
+    return info_held_entry(stack, handle) ? stack_info_by_id(stack, (uint32_t)handle, info, now_us)
+                                          : STACK_BAD_HANDLE;
 }
 
 /* What the pool has handed out for tables, remnants and fragments, not for buffers. */
@@ -222,7 +239,9 @@ static size_t info_table_bytes(const struct stack *stack)
            stack->neighbors.count * pool_block_bytes(sizeof(struct neighbor)) +
            stack->reassembly.used_bytes +
            stack->routes.count * pool_block_bytes(sizeof(struct route)) +
-           stack->routes.bucket_count * sizeof(struct route *);
+           stack->routes.bucket_count * sizeof(struct route *) +
+           stack->udp.socket_count * pool_block_bytes(sizeof(struct udp_socket)) +
+           stack->igmp.count * pool_block_bytes(sizeof(struct igmp_group));
 }
 
 void stack_usage(const struct stack *stack, struct stack_usage *usage)
@@ -234,6 +253,7 @@ void stack_usage(const struct stack *stack, struct stack_usage *usage)
         .reassembly_bytes = stack->reassembly.used_bytes,
         .sockets = tcp->socket_count,
         .time_wait = tcp->wait_count,
+        .datagram_sockets = stack->udp.socket_count,
     };
     usage->memory_bytes =
         sizeof(struct stack) + stack->event_capacity * sizeof(struct stack_event) +

@@ -22,8 +22,6 @@
 #include "tcp.h"
 #include "udp.h"
 
-#define ALL_SYSTEMS UINT32_C(0xe0000001) /* 224.0.0.1 (RFC 1112, 4) */
-
 bool ip_is_local(const struct stack *stack, uint32_t v4)
 {
     return address_find(&stack->addresses, v4, NULL) == ADDRESS_LOCAL;
@@ -42,9 +40,12 @@ bool ip_is_broadcast(const struct stack *stack, uint32_t v4)
 
 bool ip_is_joined(const struct stack *stack, unsigned interface, uint32_t group_v4)
 {
-    (void)stack;
-    (void)interface;
-    return group_v4 == ALL_SYSTEMS;
+    return igmp_is_member(stack, interface, group_v4);
+}
+
+bool ip_is_group(const struct stack *stack, uint32_t v4)
+{
+    return ipv4_is_multicast(v4) || ip_is_broadcast(stack, v4);
 }
 
 static int drop(struct stack *stack, const struct ip_datagram *datagram, enum stack_counter counter,
@@ -162,7 +163,7 @@ static int check_options(struct stack *stack, struct ip_datagram *datagram, uint
 static bool is_known_protocol(uint8_t protocol)
 {
     return protocol == IPV4_PROTOCOL_TCP || protocol == IPV4_PROTOCOL_ICMP ||
-           protocol == IPV4_PROTOCOL_UDP;
+           protocol == IPV4_PROTOCOL_IGMP || protocol == IPV4_PROTOCOL_UDP;
 }
 
 int ip_deliver(struct stack *stack, struct ip_datagram *datagram, uint64_t now_us)
@@ -179,6 +180,8 @@ int ip_deliver(struct stack *stack, struct ip_datagram *datagram, uint64_t now_u
         return tcp_input(stack, datagram, now_us);
     case IPV4_PROTOCOL_ICMP:
         return icmp_input(stack, datagram, now_us);
+    case IPV4_PROTOCOL_IGMP:
+        return igmp_input(stack, datagram, now_us);
     default:
         return udp_input(stack, datagram, now_us);
     }

@@ -89,6 +89,9 @@ bool ip_is_local_on(const struct stack *stack, unsigned interface, uint32_t v4);
 /* Is it a broadcast address: limited, or of a connected network (RFC 1122, 3.2.1.3)? */
 bool ip_is_broadcast(const struct stack *stack, uint32_t v4);
 
+/* Is it a broadcast or multicast address? */
+bool ip_is_group(const struct stack *stack, uint32_t v4);
+
 /* Have we joined this multicast group on this interface? */
 bool ip_is_joined(const struct stack *stack, unsigned interface, uint32_t group_v4);
 

@@ -29,6 +29,9 @@ const char *stack_error_text(int error)
         [-STACK_NO_MEMORY] = "out of memory",
         [-STACK_NOT_SUPPORTED] = "not supported",
         [-STACK_ABORTED] = "connection aborted here",
+        [-STACK_MESSAGE_SIZE] = "datagram too large",
+        [-STACK_DENIED] = "broadcast not permitted",
+        [-STACK_NO_PROTOCOL] = "the peer has no such protocol",
     };
     if (error > 0 || error <= -(int)TABLE_SIZE(text))
         return "unknown error";

@@ -79,6 +79,14 @@
             "least time between two defences of an address")                                       \
     SETTING(arp_recheck_us, "arp.recheck", 60000000, 1000, 86400000000, "us",                      \
             "time until an address that was given up is probed again")                             \
+    SETTING(udp_receive_buffer, "udp.receive_buffer", 212992, 2048, 1073741824, "bytes",           \
+            "datagrams kept for a socket at most, with their overhead")                            \
+    SETTING(udp_send_buffer, "udp.send_buffer", 212992, 2048, 1073741824, "bytes",                 \
+            "datagrams of a socket that may wait to leave")                                        \
+    SETTING(udp_memory, "udp.memory", 67108864, 65536, 1099511627776, "bytes",                     \
+            "datagrams of all sockets, in and out")                                                \
+    SETTING(igmp_groups_max, "igmp.groups_max", 256, 0, 65536, "",                                 \
+            "multicast groups the host is a member of at most")                                    \
     SETTING(tcp_window_scaling, "tcp.window_scaling", 1, 0, 1, "",                                 \
             "offer window scaling (RFC 7323, 2)")                                                  \
     SETTING(tcp_window_scale, "tcp.window_scale", 8, 0, 14, "", "the shift count we offer")        \

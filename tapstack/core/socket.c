@@ -1,9 +1,9 @@
-/* The socket calls of the public header: RFC 9293, 3.10.1 to 3.10.6, on handles. */
+/* The socket calls of the public header: RFC 9293, 3.10.1 to 3.10.6, on handles. What is no socket of
+   TCP is handed to UDP. */
 #include "state.h"
 
 enum {
     MAXIMUM_SEGMENT_LEAST = 88, /* as Linux' TCP_MAXSEG */
-    PORT_TRIES_MAX = 65536,
     BUFFER_LEAST = 2048,
     SEND_STREAM_PIECE_BYTES = 256 << 10,
     SEND_STREAM_BYTES = 2 << 20,
@@ -13,6 +13,8 @@ enum {
 
 int stack_open(struct stack *stack, int protocol)
 {
+    if (protocol == IPV4_PROTOCOL_UDP)
+        return udp_open(stack);
     if (protocol != IPV4_PROTOCOL_TCP)
         return STACK_NOT_SUPPORTED;
     struct tcp_socket *socket = tcp_socket_create(stack, stack->tcp.wheel.now_us);
@@ -22,35 +24,16 @@ int stack_open(struct stack *stack, int protocol)
     return (int)socket->entry.id;
 }
 
-/* A port from the ephemeral range, starting at a random one (RFC 6056, algorithm 1), for which
-   `free` holds. 0: none. */
-static uint16_t socket_draw_port(struct stack *stack, const struct tcp_socket *socket,
-                                 bool (*is_free)(const struct stack *, const struct tcp_socket *,
-                                                 uint16_t))
-{
-    uint32_t first = (uint32_t)stack->settings.tcp_port_first;
-    uint32_t last = (uint32_t)stack->settings.tcp_port_last;
-    uint32_t count = last >= first ? last - first + 1 : 1;
-    uint32_t start = stack_random32(stack) % count;
-    for (uint32_t i = 0; i < count && i < PORT_TRIES_MAX; i++) {
-        uint16_t port = (uint16_t)(first + (start + i) % count);
-        if (is_free(stack, socket, port))
-            return port;
-    }
-    return 0;
-}
-
-static bool socket_port_is_unbound(const struct stack *stack, const struct tcp_socket *socket,
+static bool socket_port_is_unbound(const struct stack *stack, const struct tcp_entry *entry,
                                    uint16_t port)
 {
-    return !tcp_table_port_taken(stack, &socket->entry.local_address, port);
+    return !tcp_table_port_taken(stack, &entry->local_address, port);
 }
 
-static bool socket_tuple_is_free(const struct stack *stack, const struct tcp_socket *socket,
+static bool socket_tuple_is_free(const struct stack *stack, const struct tcp_entry *entry,
                                  uint16_t port)
 {
-    const struct tcp_entry *entry = &socket->entry;
-    return socket_port_is_unbound(stack, socket, port) &&
+    return socket_port_is_unbound(stack, entry, port) &&
            !tcp_table_find(stack, &entry->local_address, port, &entry->remote_address,
                            entry->remote_port);
 }
@@ -59,7 +42,7 @@ int stack_bind(struct stack *stack, int handle, const struct stack_endpoint *loc
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_bind(stack, handle, local);
     if (socket->bound || socket->entry.state != TCP_CLOSED || socket->ended)
         return STACK_INVALID;
     if (!ip_address_is_unspecified(&local->address) &&
@@ -69,7 +52,8 @@ int stack_bind(struct stack *stack, int handle, const struct stack_endpoint *loc
         return STACK_IN_USE;
     socket->entry.local_address = local->address;
     socket->entry.local_port =
-        local->port ? local->port : socket_draw_port(stack, socket, socket_port_is_unbound);
+        local->port ? local->port
+                    : tcp_table_draw_port(stack, &socket->entry, socket_port_is_unbound);
     if (socket->entry.local_port == 0)
         return STACK_NOT_AVAILABLE;
     socket->bound = true;
@@ -82,7 +66,7 @@ int stack_listen(struct stack *stack, int handle, int backlog)
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     uint32_t most = (uint32_t)stack->settings.tcp_backlog_max;
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     if (!socket->bound || socket->ended ||
         (socket->entry.state != TCP_CLOSED && socket->entry.state != TCP_LISTEN))
         return STACK_INVALID;
@@ -99,7 +83,7 @@ int stack_accept(struct stack *stack, int handle)
 {
     struct tcp_socket *listener = tcp_socket_get(stack, handle);
     if (!listener)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     if (listener->entry.state != TCP_LISTEN)
         return STACK_INVALID;
     struct tcp_socket *socket = TAILQ_FIRST(&listener->accept_queue);
@@ -136,7 +120,7 @@ static int socket_connect_addresses(struct stack *stack, struct tcp_socket *sock
     socket->entry.remote_address = remote->address;
     socket->entry.remote_port = remote->port;
     if (socket->entry.local_port == 0)
-        socket->entry.local_port = socket_draw_port(stack, socket, socket_tuple_is_free);
+        socket->entry.local_port = tcp_table_draw_port(stack, &socket->entry, socket_tuple_is_free);
     if (socket->entry.local_port == 0)
         return STACK_NOT_AVAILABLE;
     return tcp_table_find(stack, &socket->entry.local_address, socket->entry.local_port,
@@ -150,7 +134,7 @@ int stack_connect(struct stack *stack, int handle, const struct stack_endpoint *
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_connect(stack, handle, remote);
     if (socket->entry.state == TCP_SYN_SENT || socket->entry.state == TCP_SYN_RECEIVED)
         return STACK_IN_PROGRESS;
     if (socket->entry.state == TCP_LISTEN || socket->ended)
@@ -207,7 +191,7 @@ ptrdiff_t stack_send_reserve(struct stack *stack, int handle, size_t wanted,
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     int state = socket_send_state(socket);
     if (state < 0)
         return state;
@@ -232,7 +216,7 @@ int stack_send_commit(struct stack *stack, int handle, size_t size, int flags, u
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     if (size == 0) {
         if (socket->send.used == 0)
             ring_release(&socket->send, &stack->pool);
@@ -277,7 +261,7 @@ ptrdiff_t stack_recv_peek(struct stack *stack, int handle, struct frame_piece pi
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     enum tcp_state state = socket->entry.state;
     piece[0] = piece[1] = (struct frame_piece){NULL, 0};
     if (socket->receive.used > 0 && !socket->read_shutdown) {
@@ -298,7 +282,7 @@ int stack_recv_held(struct stack *stack, int handle, size_t held, uint64_t now_u
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     (void)now_us;
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_recv_held(stack, handle, held);
     socket->held = (uint32_t)held;
     tcp_receive_window_opened(stack, socket);
     return 0;
@@ -308,7 +292,7 @@ int stack_recv_consume(struct stack *stack, int handle, size_t size, size_t held
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     if (size > socket->receive.used)
         return STACK_INVALID;
     ring_consume(&socket->receive, (uint32_t)size);
@@ -356,7 +340,7 @@ int stack_shutdown(struct stack *stack, int handle, int how, uint64_t now_us)
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_refuse(stack, handle);
     if (socket->error)
         return socket->error;
     if (socket->entry.state < TCP_SYN_RECEIVED)
@@ -405,7 +389,7 @@ int stack_close(struct stack *stack, int handle, uint64_t now_us)
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_close(stack, handle, now_us);
     bool unread =
         socket->receive.used > 0 && !socket->read_shutdown && socket->entry.state <= TCP_CLOSE_WAIT;
     tcp_socket_let_go(stack, socket);
@@ -437,7 +421,7 @@ int stack_abort(struct stack *stack, int handle, uint64_t now_us)
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_close(stack, handle, now_us);
     tcp_socket_let_go(stack, socket);
     if (socket->entry.state == TCP_LISTEN)
         socket_close_listener(stack, socket, now_us);
@@ -451,6 +435,10 @@ int stack_kill(struct stack *stack, uint32_t id, uint64_t now_us)
     struct tcp_entry *entry = tcp_table_by_id(stack, id);
     if (!entry)
         return STACK_BAD_HANDLE;
+    if (entry->datagram) {
+        udp_kill(stack, (struct udp_socket *)entry, now_us);
+        return 0;
+    }
     struct tcp_socket *socket = (struct tcp_socket *)entry, *child;
     if (entry->compact) {
         tcp_wait_destroy(stack, (struct tcp_wait *)entry);
@@ -539,8 +527,8 @@ static void option_store(struct tcp_options_set *set, enum stack_option option, 
     case STACK_OPTION_LINGER_RESET:
         set->linger_reset = value;
         break;
-    case STACK_OPTION_REUSE_ADDRESS:
-        break; /* TIME-WAIT never blocks a port here */
+    default:
+        break; /* STACK_OPTION_REUSE_ADDRESS: TIME-WAIT never blocks a port here */
     }
 }
 
@@ -549,7 +537,7 @@ int stack_set_option(struct stack *stack, int handle, enum stack_option option, 
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_set_option(stack, handle, option, value);
     if ((unsigned)option >= sizeof option_bounds / sizeof option_bounds[0])
         return STACK_NOT_SUPPORTED;
     if (value < option_bounds[option].least || value > option_bounds[option].most)
@@ -575,7 +563,7 @@ int stack_get_option(struct stack *stack, int handle, enum stack_option option, 
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_get_option(stack, handle, option, value);
     const struct tcp_options_set *set = &socket->options;
     switch (option) {
     case STACK_OPTION_NODELAY:
@@ -629,8 +617,9 @@ int stack_get_option(struct stack *stack, int handle, enum stack_option option, 
     case STACK_OPTION_REUSE_ADDRESS:
         *value = 1;
         return 0;
+    default:
+        return STACK_NOT_SUPPORTED;
     }
-    return STACK_NOT_SUPPORTED;
 }
 
 /* ---- readiness ---- */
@@ -639,7 +628,7 @@ bool stack_next_ready(struct stack *stack, struct stack_ready *ready)
 {
     struct tcp_socket *socket = TAILQ_FIRST(&stack->tcp.ready);
     if (!socket)
-        return false;
+        return udp_next_ready(stack, ready);
     TAILQ_REMOVE(&stack->tcp.ready, socket, ready);
     socket->ready_queued = false;
     *ready = (struct stack_ready){(int)socket->entry.id, socket->news, socket->user};
@@ -651,7 +640,7 @@ int stack_set_user(struct stack *stack, int handle, void *user)
 {
     struct tcp_socket *socket = tcp_socket_get(stack, handle);
     if (!socket)
-        return STACK_BAD_HANDLE;
+        return udp_set_user(stack, handle, user);
     socket->user = user;
     return 0;
 }
@@ -659,5 +648,5 @@ int stack_set_user(struct stack *stack, int handle, void *user)
 int stack_socket_error(struct stack *stack, int handle)
 {
     const struct tcp_socket *socket = tcp_socket_get(stack, handle);
-    return socket ? socket->error : STACK_BAD_HANDLE;
+    return socket ? socket->error : udp_take_error(stack, handle);
 }

@@ -4,8 +4,8 @@
    or to IP, and from there to ICMP, UDP or TCP. Nothing is sent on the way in.
 
    The way out: stack_output first serves the timers that have expired, then gives out finished
-   packets (ARP, ICMP, resets), then asks TCP for the next segment. What it gives out points into
-   the stack; a finished packet is kept as `lent` until the next call. */
+   packets (ARP, ICMP, resets), then asks UDP and TCP by turns for their next. What it gives out
+   points into the stack; a finished packet is kept as `lent` until the next call. */
 #include <string.h>
 
 #include "../wire/ethernet.h"
@@ -46,6 +46,9 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     stack->trim_at = UINT64_MAX;
     pmtu_open(&stack->pmtu);
     stack->utc_offset_us = config->utc_offset_us;
+    TAILQ_INIT(&stack->udp.out);
+    TAILQ_INIT(&stack->udp.ready);
+    stack->igmp.due_at = UINT64_MAX;
     TAILQ_INIT(&stack->tcp.out);
     TAILQ_INIT(&stack->tcp.ready);
     TAILQ_INIT(&stack->tcp.waits);
@@ -59,6 +62,10 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
 static void stack_destroy_entry(struct stack *stack, struct tcp_entry *entry)
 {
     struct tcp_socket *socket = (struct tcp_socket *)entry, *child;
+    if (entry->datagram) {
+        udp_destroy(stack, (struct udp_socket *)entry);
+        return;
+    }
     if (entry->compact) {
         tcp_wait_destroy(stack, (struct tcp_wait *)entry);
         return;
@@ -69,7 +76,7 @@ static void stack_destroy_entry(struct stack *stack, struct tcp_entry *entry)
     tcp_socket_destroy(stack, socket);
 }
 
-static void stack_destroy_tcp(struct stack *stack)
+static void stack_destroy_sockets(struct stack *stack)
 {
     struct tcp *tcp = &stack->tcp;
     for (uint32_t i = 0; tcp->slot && i < tcp->slot_capacity; i++)
@@ -84,7 +91,9 @@ void stack_destroy(struct stack *stack)
     if (!stack)
         return;
     struct memory memory = stack->pool.memory;
-    stack_destroy_tcp(stack);
+    stack_destroy_sockets(stack);
+    packet_queue_clear(&stack->udp.orphans, &stack->pool);
+    igmp_close(stack);
     neighbor_table_close(stack);
     stack_flush_pmtu(stack);
     reassembly_close(stack);
@@ -153,25 +162,39 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     reassembly_expire(stack, now_us);
     tcp_timer_expire(stack, now_us);
     pmtu_expire(stack, now_us);
+    igmp_serve(stack, now_us);
     stack_trim(stack, now_us);
 }
 
-static bool stack_lend_packet(struct stack *stack, struct frame *frame)
+static bool stack_lend_packet(struct stack *stack, struct packet *packet, struct frame *frame)
 {
-    stack->lent = packet_queue_pop(&stack->out);
+    stack->lent = packet;
     if (stack->lent)
         *frame = stack->lent->frame;
     return stack->lent != NULL;
 }
 
-/* TCP may leave nothing but an ARP request behind, hence the second look. */
+static bool stack_lend_finished(struct stack *stack, struct frame *frame)
+{
+    return stack_lend_packet(stack, packet_queue_pop(&stack->out), frame);
+}
+
+/* UDP and TCP take turns. TCP may leave nothing but an ARP request behind, hence the last look. */
+static bool stack_lend_payload(struct stack *stack, struct frame *frame, uint64_t now_us)
+{
+    stack->udp_turn = !stack->udp_turn;
+    if (stack->udp_turn && stack_lend_packet(stack, udp_output(stack), frame))
+        return true;
+    return tcp_output(stack, frame, now_us) || stack_lend_packet(stack, udp_output(stack), frame) ||
+           stack_lend_finished(stack, frame);
+}
+
 size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us)
 {
     packet_destroy(&stack->pool, stack->lent);
     stack->lent = NULL;
     stack_serve_timers(stack, now_us);
-    if (!stack_lend_packet(stack, frame) && !tcp_output(stack, frame, now_us) &&
-        !stack_lend_packet(stack, frame))
+    if (!stack_lend_finished(stack, frame) && !stack_lend_payload(stack, frame, now_us))
         return 0;
     stack_count(stack, STACK_COUNTER_FRAMES_OUT);
     return frame_size(frame);
@@ -181,12 +204,14 @@ uint64_t stack_deadline(const struct stack *stack)
 {
     uint64_t neighbors = wheel_deadline(&stack->neighbors.wheel);
     uint64_t tcp = tcp_timer_deadline(stack);
-    if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out))
+    if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out) || udp_has_output(stack))
         return 0;
     uint64_t fragments = reassembly_deadline(stack);
     uint64_t timers = neighbors < tcp ? neighbors : tcp;
     if (stack->conflicts.due_at < timers)
         timers = stack->conflicts.due_at;
     timers = fragments < timers ? fragments : timers;
+    if (stack->igmp.due_at < timers)
+        timers = stack->igmp.due_at;
     return timers < stack->trim_at ? timers : stack->trim_at;
 }

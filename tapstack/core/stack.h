@@ -47,7 +47,10 @@ enum stack_error {
     STACK_NO_ROUTE = -14,
     STACK_NO_MEMORY = -15,
     STACK_NOT_SUPPORTED = -16,
-    STACK_ABORTED = -17, /* killed from the console, or the listener went away */
+    STACK_ABORTED = -17,      /* killed from the console, or the listener went away */
+    STACK_MESSAGE_SIZE = -18, /* a datagram larger than UDP, or the path with DF, carries */
+    STACK_DENIED = -19,       /* broadcast without STACK_OPTION_BROADCAST */
+    STACK_NO_PROTOCOL = -20,  /* ICMP: the peer has no such protocol */
 };
 
 /* Short text for an error ("connection reset"), for any value. */
@@ -172,7 +175,7 @@ struct stack_endpoint {
     uint16_t port;             /* host order; 0: none, or choose one */
 };
 
-/* A new socket in CLOSED. protocol: 6 (TCP). Returns its handle.
+/* A new socket in CLOSED. protocol: 6 (TCP) or 17 (UDP: see below). Returns its handle.
    Errors: STACK_NOT_SUPPORTED, STACK_NO_MEMORY. */
 int stack_open(struct stack *stack, int protocol);
 
@@ -270,7 +273,23 @@ enum stack_option {
     STACK_OPTION_QUICK_ACK, /* 0: ACKs are delayed from the first segment on, to ride on the answer;
                                1: the next segments are ACKed at once (tcp.quick_ack_segments) */
     STACK_OPTION_REUSE_ADDRESS, /* 0 or 1: bind beside connections in TIME-WAIT (always allowed
-                                     here) */
+                                     here); UDP: beside others that have it set, too */
+    /* UDP's alone. Besides these it has RECEIVE_BUFFER, SEND_BUFFER, TTL, TOS and REUSE_ADDRESS. */
+    STACK_OPTION_BROADCAST,           /* 0 or 1: may send to broadcast addresses */
+    STACK_OPTION_MULTICAST_TTL,       /* 0..255, 1 at first (RFC 1112, 6.1) */
+    STACK_OPTION_MULTICAST_LOOP,      /* 0 or 1: members on this host hear it, too; 1 at first */
+    STACK_OPTION_MULTICAST_INTERFACE, /* 1 + the interface by which groups are sent; 0: by route */
+    STACK_OPTION_PATH_MTU_DISCOVERY,  /* enum stack_path_mtu_discovery */
+    STACK_OPTION_NO_CHECKSUM,         /* 0 or 1: sends zero checksums (RFC 768) */
+};
+/* When UDP sets the DF bit; the numbers are Linux' IP_MTU_DISCOVER's. What the path takes is known
+   from the path MTU cache. */
+enum stack_path_mtu_discovery {
+    STACK_PATH_MTU_DONT = 0, /* never */
+    STACK_PATH_MTU_WANT =
+        1, /* to the peer, for what fits the path; the rest is fragmented. Default */
+    STACK_PATH_MTU_DO = 2,    /* always; what does not fit the path is STACK_MESSAGE_SIZE */
+    STACK_PATH_MTU_PROBE = 3, /* always; only the interface's MTU limits */
 };
 /* Errors: STACK_INVALID (out of bounds), STACK_BAD_HANDLE, STACK_NOT_SUPPORTED. */
 int stack_set_option(struct stack *stack, int socket, enum stack_option option, uint64_t value,
@@ -298,7 +317,8 @@ bool stack_next_ready(struct stack *stack, struct stack_ready *ready);
 /* A pointer of the caller's that readiness hands back. */
 int stack_set_user(struct stack *stack, int socket, void *user);
 
-/* Why the connection ended: 0 (it has not, or in good order) or an enum stack_error. */
+/* Why the connection ended: 0 (it has not, or in good order) or an enum stack_error. UDP: the pending
+   error (what ICMP said about a datagram sent to the peer), which the call clears. */
 int stack_socket_error(struct stack *stack, int socket);
 
 /* ---- Probes ----
@@ -356,6 +376,68 @@ bool stack_probe_next(struct stack *stack, int prober, struct stack_probe_answer
                       uint64_t now_us);
 
 void stack_probe_close(struct stack *stack, int prober);
+/* ---- Datagrams (RFC 768, RFC 1122 4.1) ----
+   A datagram socket is made, named and closed by the calls above. stack_bind also takes a broadcast
+   or multicast address, to receive what comes to it. stack_connect gives the socket a peer (it
+   returns 0 at once): only the peer's datagrams are received, and ICMP errors about what was sent to
+   it become the pending error, which the next call on the socket returns and clears. Connecting to
+   port 0 takes the peer away. */
+
+/* What goes with a datagram's bytes. */
+struct stack_datagram {
+    struct stack_endpoint remote; /* in: who sent it. Out: where to; port 0: to the peer */
+    struct stack_endpoint local;  /* in: where it came to, perhaps a group. Out: the source address,
+                                     unspecified: chosen; its port is not looked at */
+    int interface;                /* in: it came by this one. Out: where a broadcast or multicast
+                                     leaves; -1: as the socket's options and the routes say */
+    uint8_t ttl;                  /* out: 0: the socket's */
+    uint8_t tos;                  /* in only */
+    uint32_t size;                /* in only: payload bytes */
+};
+
+/* Sends size bytes (copied), 0 to 65507. with: NULL to the peer. A socket without a port draws one.
+   Returns 0. Errors: the pending one; STACK_AGAIN (the send buffer is full: STACK_READY_SEND
+   follows), STACK_MESSAGE_SIZE, STACK_NOT_CONNECTED (no peer), STACK_NO_ROUTE, STACK_NOT_AVAILABLE
+   (an address of this stack, or one that cannot be sent to or from), STACK_DENIED, STACK_NO_MEMORY,
+   STACK_ABORTED. */
+int stack_send_to(struct stack *stack, int socket, const void *bytes, size_t size,
+                  const struct stack_datagram *with, uint64_t now_us);
+
+/* Would stack_send_to take a datagram now? Returns 0, STACK_AGAIN (STACK_READY_SEND follows) or
+   STACK_BAD_HANDLE. */
+int stack_send_check(struct stack *stack, int socket);
+
+/* Takes the oldest datagram. Returns the bytes copied, which are fewer than with->size when the
+   buffer was too small: the rest is lost. Errors: the pending one, STACK_AGAIN, STACK_ABORTED. */
+ptrdiff_t stack_recv_from(struct stack *stack, int socket, void *bytes, size_t size,
+                          struct stack_datagram *with);
+
+/* The same without the copy: the oldest datagram where it lies, until the next call on the stack.
+   Returns 0 or an error. */
+int stack_recv_from_peek(struct stack *stack, int socket, struct frame_piece *piece,
+                         struct stack_datagram *with);
+
+/* Takes the datagram out that stack_recv_from_peek showed. held: as stack_recv_consume. */
+int stack_recv_from_consume(struct stack *stack, int socket, size_t held);
+
+/* Becomes a member of a group (RFC 1112, 7.1) on an interface; -1: where the routes lead to it. A
+   socket receives only the groups it is a member of. Leaving undoes it, and so does closing.
+   Errors: STACK_INVALID (no multicast address), STACK_IN_USE (is a member), STACK_NOT_AVAILABLE (no
+   such interface; leaving: no member), STACK_NO_MEMORY (too many groups). */
+int stack_join_group(struct stack *stack, int socket, const struct ip_address *group, int interface,
+                     uint64_t now_us);
+int stack_leave_group(struct stack *stack, int socket, const struct ip_address *group,
+                      int interface, uint64_t now_us);
+
+/* The groups that the host is a member of, for the card's filter: walked as neighbors are. */
+struct stack_group {
+    uint32_t v4;
+    uint16_t interface;
+    uint32_t members; /* sockets */
+};
+bool stack_next_group(const struct stack *stack, uint32_t *cursor, struct stack_group *group);
+/* Changes whenever that list does. */
+uint64_t stack_group_generation(const struct stack *stack);
 
 /* ---- Looking in ---- */
 
@@ -396,9 +478,10 @@ uint64_t stack_event_count(const struct stack *stack);
 
 /* One line about a socket, for lists. */
 struct stack_summary {
-    uint32_t id;   /* small number, stable for the connection's life */
-    int socket;    /* handle, or 0 when no application holds it */
-    uint8_t state; /* enum tcp_state */
+    uint32_t id;      /* small number, stable for the connection's life */
+    int socket;       /* handle, or 0 when no application holds it */
+    uint8_t protocol; /* 6 (TCP) or 17 (UDP) */
+    uint8_t state;    /* enum tcp_state; UDP: ESTABLISHED with a peer, else CLOSED */
     struct stack_endpoint local;
     struct stack_endpoint remote;
     uint32_t receive_queue; /* bytes unread; a listener: connections waiting */
@@ -447,6 +530,8 @@ struct stack_info {
     uint64_t busy_us, rwnd_limited_us, sndbuf_limited_us; /* why it is slow (RFC 4898 SndLim) */
     int error;                                            /* 0 or enum stack_error */
     uint32_t listener_backlog, listener_waiting, listener_embryonic;
+    uint32_t drops; /* UDP: datagrams for which there was no room; segs_in and segs_out count
+                       datagrams */
 };
 /* By handle, or by id (what a list showed). Errors: STACK_BAD_HANDLE. */
 int stack_info(const struct stack *stack, int socket, struct stack_info *info, uint64_t now_us);
@@ -583,6 +668,7 @@ struct stack_usage {
     uint64_t reassembly_bytes; /* of them for fragments that wait */
     uint32_t sockets;          /* full control blocks */
     uint32_t time_wait;        /* compact ones */
+    uint32_t datagram_sockets;
     uint32_t connections_by_state[TCP_STATE_COUNT];
 };
 void stack_usage(const struct stack *stack, struct stack_usage *usage);

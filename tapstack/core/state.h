@@ -5,6 +5,7 @@
 #include "address.h"
 #include "conflict.h"
 #include "icmp.h"
+#include "igmp.h"
 #include "neighbor.h"
 #include "packet.h"
 #include "pmtu.h"
@@ -14,6 +15,7 @@
 #include "route.h"
 #include "stack.h"
 #include "tcp.h"
+#include "udp.h"
 
 enum {
     STACK_INTERFACES_MAX = 8,
@@ -43,6 +45,9 @@ struct stack {
     struct packet *lent;     /* the packet that the last stack_output handed out */
 
     struct tcp tcp;
+    struct udp udp;
+    struct igmp igmp;
+    bool udp_turn; /* UDP is asked for a frame before TCP */
 
     uint64_t counters[STACK_COUNTER_COUNT];
     struct stack_event *events; /* a ring of event_capacity, or NULL */

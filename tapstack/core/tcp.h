@@ -26,7 +26,7 @@
 
 #define TCP_NEVER UINT64_MAX
 
-/* What the tables hold: a socket, or the compact remnant of one in TIME-WAIT. */
+/* What the tables hold: a socket of TCP or UDP, or the compact remnant of one in TIME-WAIT. */
 struct tcp_entry {
     struct tcp_entry *next; /* in its hash chain */
     struct ip_address local_address;
@@ -37,6 +37,7 @@ struct tcp_entry {
     uint32_t id;   /* of the console, and the application's handle */
     uint8_t state; /* enum tcp_state */
     bool compact;  /* a struct tcp_wait, not a struct tcp_socket */
+    bool datagram; /* a struct udp_socket: state and compact mean nothing */
     bool in_table; /* reachable by its four-tuple */
 };
 
@@ -250,6 +251,12 @@ void tcp_table_close(struct stack *stack);
 struct tcp_entry *tcp_table_find(const struct stack *stack, const struct ip_address *local,
                                  uint16_t local_port, const struct ip_address *remote,
                                  uint16_t remote_port);
+/* The same for UDP, where several entries may have one four-tuple; the address and port of a socket
+   without a peer are unspecified and 0. next: the one behind an entry found. */
+struct tcp_entry *tcp_table_find_datagram(const struct stack *stack, const struct ip_address *local,
+                                          uint16_t local_port, const struct ip_address *remote,
+                                          uint16_t remote_port);
+struct tcp_entry *tcp_table_next_datagram(const struct tcp_entry *entry);
 /* Makes the entry reachable by its four-tuple; 0 or STACK_NO_MEMORY. */
 int tcp_table_insert(struct stack *stack, struct tcp_entry *entry);
 void tcp_table_remove(struct stack *stack, struct tcp_entry *entry);
@@ -265,6 +272,13 @@ struct tcp_socket *tcp_table_find_listener(const struct stack *stack,
    connection does not count: MUST-42. */
 bool tcp_table_port_taken(const struct stack *stack, const struct ip_address *local,
                           uint16_t local_port);
+/* Do these addresses exclude each other at one port: equal, or one of them any? */
+bool tcp_table_addresses_meet(const struct ip_address *a, const struct ip_address *b);
+/* A port from the ephemeral range for which is_free holds, the search starting at a random one (RFC
+   6056, algorithm 1); 0: none. */
+uint16_t tcp_table_draw_port(struct stack *stack, const struct tcp_entry *entry,
+                             bool (*is_free)(const struct stack *stack,
+                                             const struct tcp_entry *entry, uint16_t port));
 void tcp_table_bind(struct stack *stack, struct tcp_socket *socket);
 void tcp_table_unbind(struct stack *stack, struct tcp_socket *socket);
 

@@ -85,7 +85,7 @@ struct tcp_socket *tcp_socket_get(const struct stack *stack, int handle)
     if (handle <= 0)
         return NULL;
     struct tcp_entry *entry = tcp_table_by_id(stack, (uint32_t)handle);
-    if (!entry || entry->compact)
+    if (!entry || entry->compact || entry->datagram)
         return NULL;
     struct tcp_socket *socket = (struct tcp_socket *)entry;
     return socket->application ? socket : NULL;

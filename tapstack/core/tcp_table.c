@@ -1,4 +1,4 @@
-/* Finding sockets: by four-tuple, by id, by listening port.
+/* Finding sockets: by four-tuple, by id, by listening port. UDP's stand beside TCP's in the first two.
 
    The four-tuple table is a hash table with chains, keyed with a secret so that nobody outside can
    aim at one bucket. It grows by doubling without a pause: the old buckets stay, and every
@@ -17,6 +17,7 @@ enum {
     TABLE_BUCKETS_FIRST = 64,
     TABLE_MOVE_STEP = 4, /* old buckets moved at each insertion */
     SLOTS_FIRST = 64,
+    PORT_TRIES_MAX = 65536,
 };
 
 static uint32_t table_hash(const struct stack *stack, const struct ip_address *local,
@@ -69,17 +70,45 @@ static struct tcp_entry **table_chain(const struct tcp *tcp, uint32_t hash)
     return &tcp->bucket[hash & (tcp->bucket_count - 1)];
 }
 
-struct tcp_entry *tcp_table_find(const struct stack *stack, const struct ip_address *local,
-                                 uint16_t local_port, const struct ip_address *remote,
-                                 uint16_t remote_port)
+/* TCP's and UDP's entries of one four-tuple stand in one chain. */
+static struct tcp_entry *table_find(const struct stack *stack, bool datagram,
+                                    const struct ip_address *local, uint16_t local_port,
+                                    const struct ip_address *remote, uint16_t remote_port)
 {
     uint32_t hash = table_hash(stack, local, local_port, remote, remote_port);
     struct tcp_entry *entry = *table_chain(&stack->tcp, hash);
     for (; entry; entry = entry->next)
-        if (entry->hash == hash && entry->remote_port == remote_port &&
-            entry->local_port == local_port && ip_address_equal(&entry->remote_address, remote) &&
+        if (entry->hash == hash && entry->datagram == datagram &&
+            entry->remote_port == remote_port && entry->local_port == local_port &&
+            ip_address_equal(&entry->remote_address, remote) &&
             ip_address_equal(&entry->local_address, local))
             return entry;
+    return NULL;
+}
+
+struct tcp_entry *tcp_table_find(const struct stack *stack, const struct ip_address *local,
+                                 uint16_t local_port, const struct ip_address *remote,
+                                 uint16_t remote_port)
+{
+    return table_find(stack, false, local, local_port, remote, remote_port);
+}
+
+struct tcp_entry *tcp_table_find_datagram(const struct stack *stack, const struct ip_address *local,
+                                          uint16_t local_port, const struct ip_address *remote,
+                                          uint16_t remote_port)
+{
+    return table_find(stack, true, local, local_port, remote, remote_port);
+}
+
+struct tcp_entry *tcp_table_next_datagram(const struct tcp_entry *entry)
+{
+    struct tcp_entry *next = entry->next;
+    for (; next; next = next->next)
+        if (next->hash == entry->hash && next->datagram &&
+            next->remote_port == entry->remote_port && next->local_port == entry->local_port &&
+            ip_address_equal(&next->remote_address, &entry->remote_address) &&
+            ip_address_equal(&next->local_address, &entry->local_address))
+            return next;
     return NULL;
 }
 
@@ -219,7 +248,7 @@ struct tcp_entry *tcp_table_by_id(const struct stack *stack, uint32_t id)
 
 /* ---- by port ---- */
 
-static bool table_addresses_meet(const struct ip_address *a, const struct ip_address *b)
+bool tcp_table_addresses_meet(const struct ip_address *a, const struct ip_address *b)
 {
     return ip_address_is_unspecified(a) || ip_address_is_unspecified(b) || ip_address_equal(a, b);
 }
@@ -247,9 +276,25 @@ bool tcp_table_port_taken(const struct stack *stack, const struct ip_address *lo
     const struct tcp_socket *socket;
     LIST_FOREACH (socket, &stack->tcp.port[local_port % TCP_PORT_BUCKETS], port)
         if (socket->entry.local_port == local_port && socket->entry.state <= TCP_LISTEN &&
-            table_addresses_meet(&socket->entry.local_address, local))
+            tcp_table_addresses_meet(&socket->entry.local_address, local))
             return true;
     return false;
+}
+
+uint16_t tcp_table_draw_port(struct stack *stack, const struct tcp_entry *entry,
+                             bool (*is_free)(const struct stack *stack,
+                                             const struct tcp_entry *entry, uint16_t port))
+{
+    uint32_t first = (uint32_t)stack->settings.tcp_port_first;
+    uint32_t last = (uint32_t)stack->settings.tcp_port_last;
+    uint32_t count = last >= first ? last - first + 1 : 1;
+    uint32_t start = stack_random32(stack) % count;
+    for (uint32_t i = 0; i < count && i < PORT_TRIES_MAX; i++) {
+        uint16_t port = (uint16_t)(first + (start + i) % count);
+        if (is_free(stack, entry, port))
+            return port;
+    }
+    return 0;
 }
 
 void tcp_table_bind(struct stack *stack, struct tcp_socket *socket)

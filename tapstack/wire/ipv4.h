@@ -12,6 +12,7 @@ enum {
     IPV4_HEADER_BYTES = 20, /* without options */
     IPV4_HEADER_MAX = 60,
     IPV4_PROTOCOL_ICMP = 1,
+    IPV4_PROTOCOL_IGMP = 2,
     IPV4_PROTOCOL_TCP = 6,
     IPV4_PROTOCOL_UDP = 17,
 };

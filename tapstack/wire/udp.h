@@ -30,4 +30,12 @@ int udp_parse(const uint8_t *bytes, size_t size, struct udp_header *header);
 int udp_verify(const uint8_t *bytes, const struct udp_header *header,
                const struct ip_address *source, const struct ip_address *destination);
 
+/* Writes the header with a zero checksum: none was made. Returns UDP_HEADER_BYTES. */
+size_t udp_write(const struct udp_header *header, uint8_t *bytes);
+
+/* Fills in the checksum over header and payload as they stand; one that comes out as zero is sent as
+   ffff (RFC 768). */
+void udp_sum(uint8_t *bytes, const struct udp_header *header, const struct ip_address *source,
+             const struct ip_address *destination);
+
 #endif

@@ -199,7 +199,7 @@ static void test_errors_that_quote_nothing_of_ours(void **state)
         {"header length 16", IPV4_PROTOCOL_TCP, OUR_V4, 0, 0x44, STACK_COUNTER_ICMP_IN_ERRORS},
         {"header length 60", IPV4_PROTOCOL_TCP, OUR_V4, 0, 0x4f, STACK_COUNTER_ICMP_IN_ERRORS},
         {"a later fragment", IPV4_PROTOCOL_TCP, OUR_V4, 7, 1, STACK_COUNTER_ICMP_IN_ERRORS},
-        {"UDP", IPV4_PROTOCOL_UDP, OUR_V4, -1, 0, STACK_COUNTER_ICMP_IN_IGNORED},
+        {"UDP of no socket", IPV4_PROTOCOL_UDP, OUR_V4, -1, 0, STACK_COUNTER_ICMP_IN_ERRORS},
         {"an echo reply", IPV4_PROTOCOL_ICMP, OUR_V4, -1, 0, STACK_COUNTER_ICMP_IN_IGNORED},
     };
     (void)state;

@@ -95,9 +95,9 @@ static void test_error_texts(void **state)
 {
     (void)state;
     assert_string_equal(stack_error_text(STACK_RESET), "connection reset");
-    for (int error = STACK_ABORTED; error <= 0; error++)
+    for (int error = STACK_NO_PROTOCOL; error <= 0; error++)
         assert_string_not_equal(stack_error_text(error), "unknown error");
-    assert_string_equal(stack_error_text(STACK_ABORTED - 1), "unknown error");
+    assert_string_equal(stack_error_text(STACK_NO_PROTOCOL - 1), "unknown error");
     assert_string_equal(stack_error_text(1), "unknown error");
     assert_string_equal(stack_error_text(INT32_MIN), "unknown error");
 }
