@@ -99,6 +99,18 @@
     COUNTER(IP_FRAG_FAILS, "IpFragFails",                                                          \
             "dropped: larger than the MTU, and not to be or not able to be fragmented")            \
     COUNTER(IP_FRAG_CREATES, "IpFragCreates", "fragments made")                                    \
+    /* The packet filter */                                                                        \
+    COUNTER(FILTER_IN_DROPS, "FilterInDrops", "dropped: by the input chain")                       \
+    COUNTER(FILTER_IN_REJECTS, "FilterInRejects", "dropped: rejected by the input chain")          \
+    COUNTER(FILTER_FORWARD_DROPS, "FilterForwardDrops", "dropped: by the forward chain")           \
+    COUNTER(FILTER_FORWARD_REJECTS, "FilterForwardRejects",                                        \
+            "dropped: rejected by the forward chain")                                              \
+    COUNTER(FILTER_OUT_DROPS, "FilterOutDrops", "dropped: by the output chain")                    \
+    COUNTER(FILTER_OUT_REJECTS, "FilterOutRejects", "dropped: rejected by the output chain")       \
+    COUNTER(FILTER_FLOWS_FULL, "FilterFlowsFull",                                                  \
+            "dropped: would begin a flow, and no room for it")                                     \
+    COUNTER(FILTER_FLOWS_EARLY, "FilterFlowsEarlyDrops",                                           \
+            "flows not assured that made way for newer ones")                                      \
     /* ICMP-MIB (RFC 4293), and what came of errors */                                             \
     COUNTER(ICMP_IN_MSGS, "IcmpInMsgs", "messages received")                                       \
     COUNTER(ICMP_IN_ERRORS, "IcmpInErrors", "dropped: malformed, or quoting nothing of ours")      \

@@ -4,7 +4,9 @@
    `_at` or `_us` is a time in microseconds, one that is `reason` is an enum stack_reason, `counter`
    an enum stack_counter, `timer` an enum tcp_timer, `from` and `to` are enum tcp_state, for a
    neighbor enum neighbor_state, for an address enum address_state; `mac_first` and `mac_last` are
-   the halves of a MAC address. Empty: not used. */
+   the halves of a MAC address; one that ends in `v4` is an address, `rule` a chain of the filter
+   (upper eight bits: 0 input, 1 forward, 2 output) and a rule's number in it, `ports` two ports of
+   sixteen bits. Empty: not used. */
 #ifndef TAPSTACK_CORE_EVENTS_H
 #define TAPSTACK_CORE_EVENTS_H
 
@@ -28,7 +30,8 @@
     EVENT(PATH_MTU, "path-mtu", "before", "after", "", "")                                         \
     EVENT(NEIGHBOR, "neighbor", "from", "to", "v4", "")                                            \
     EVENT(ADDRESS, "address", "from", "to", "v4", "")                                              \
-    EVENT(CONFLICT, "conflict", "v4", "defended", "mac_first", "mac_last")
+    EVENT(CONFLICT, "conflict", "v4", "defended", "mac_first", "mac_last")                         \
+    EVENT(FILTER, "filter", "rule", "source_v4", "destination_v4", "ports")
 
 /* Why a segment was sent, retransmitted or reset, why cwnd or the window changed. */
 #define STACK_REASONS(REASON)                                                                      \
@@ -68,7 +71,8 @@
     REASON(LISTENER_CLOSED, "listener-closed")                                                     \
     REASON(TIMED_OUT, "timed-out")                                                                 \
     REASON(PEER_RESET, "peer-reset")                                                               \
-    REASON(KILLED, "killed") /* by the operator */
+    REASON(KILLED, "killed") /* by the operator */                                                 \
+    REASON(FILTER, "filter") /* a rule rejects */
 
 /* The timers of a connection. */
 #define STACK_TIMERS(TIMER)                                                                        \

@@ -132,8 +132,10 @@ int stack_add_interface(struct stack *stack, const struct stack_interface_config
     unsigned index = stack->interface_count++;
     stack->interface[index] = *config;
     int error = stack_add_address(stack, index, config->address_v4, config->prefix_bits, now_us);
-    if (error == 0)
+    if (error == 0) {
+        filter_interfaces_changed(stack);
         return (int)index;
+    }
     stack->interface_count--;
     return error == STACK_NO_MEMORY ? STACK_NO_MEMORY : STACK_INVALID;
 }

@@ -169,6 +169,8 @@ static bool is_known_protocol(uint8_t protocol)
 int ip_deliver(struct stack *stack, struct ip_datagram *datagram, uint64_t now_us)
 {
     uint8_t protocol = datagram->header.protocol;
+    if (stack->filter.watches[FILTER_INPUT] && filter_input(stack, datagram, now_us) < 0)
+        return -1;
     if (!is_known_protocol(protocol)) {
         icmp_send_error(stack, datagram, ICMP_DESTINATION_UNREACHABLE,
                         ICMP_CODE_PROTOCOL_UNREACHABLE, 0, now_us);

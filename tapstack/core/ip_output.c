@@ -169,6 +169,8 @@ int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const s
     if (size - ETHERNET_HEADER_BYTES > TOTAL_BYTES_MAX)
         return stack_drop(stack, STACK_COUNTER_IP_OUT_DISCARDS, 0, size, now_us);
     frame->interface = hop.interface;
+    if (stack->filter.watches[FILTER_OUTPUT] && filter_output(stack, frame, send, now_us) < 0)
+        return -1;
     write_ip_header(frame, header + ETHERNET_HEADER_BYTES, send);
     if (send->protocol == IPV4_PROTOCOL_TCP)
         finish_tcp_checksum(stack, frame, header, send);

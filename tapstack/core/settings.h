@@ -42,6 +42,28 @@
     SETTING(icmp_timestamp, "icmp.timestamp", 1, 0, 1, "", "answer timestamp requests")            \
     SETTING(icmp_accept_redirects, "icmp.accept_redirects", 1, 0, 1, "",                           \
             "believe the redirects of a gateway in use, while not forwarding")                     \
+    SETTING(filter_rules_max, "filter.rules_max", 4096, 1, 65536, "",                              \
+            "rules of the packet filter at most")                                                  \
+    SETTING(filter_flows_max, "filter.flows_max", 65536, 1, 1048576, "",                           \
+            "flows tracked at most; a larger one counts from the next change of the rules")        \
+    SETTING(filter_tcp_loose, "filter.tcp_loose", 0, 0, 1, "",                                     \
+            "TCP connections may be joined under way")                                             \
+    SETTING(filter_tcp_opening_us, "filter.tcp_opening", 120000000, 1000000, 3600000000, "us",     \
+            "a handshake that goes no further is forgotten")                                       \
+    SETTING(filter_tcp_established_us, "filter.tcp_established", 432000000000, 1000000,            \
+            31536000000000, "us", "a silent connection is forgotten")                              \
+    SETTING(filter_tcp_closing_us, "filter.tcp_closing", 120000000, 1000000, 3600000000, "us",     \
+            "a connection with a FIN is forgotten when silent")                                    \
+    SETTING(filter_tcp_reset_us, "filter.tcp_reset", 10000000, 1000000, 3600000000, "us",          \
+            "a connection that was reset is forgotten")                                            \
+    SETTING(filter_udp_us, "filter.udp", 30000000, 1000000, 3600000000, "us",                      \
+            "a flow of UDP is forgotten when silent")                                              \
+    SETTING(filter_udp_assured_us, "filter.udp_assured", 180000000, 1000000, 86400000000, "us",    \
+            "... that has gone on after an answer")                                                \
+    SETTING(filter_icmp_us, "filter.icmp", 30000000, 1000000, 3600000000, "us",                    \
+            "a flow of ICMP queries is forgotten when silent")                                     \
+    SETTING(filter_other_us, "filter.other", 600000000, 1000000, 86400000000, "us",                \
+            "a flow of another protocol is forgotten when silent")                                 \
     SETTING(arp_reachable_us, "arp.reachable", 30000000, 1000000, 3600000000, "us",                \
             "a confirmed neighbor is trusted this long, half to one and a half times")             \
     SETTING(arp_delay_us, "arp.delay", 5000000, 1000, 600000000, "us",                             \

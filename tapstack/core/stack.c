@@ -43,6 +43,7 @@ struct stack *stack_create(const struct stack_config *config, uint64_t now_us)
     route_open(&stack->routes, &stack->pool, factor);
     wheel_open(&stack->tcp.wheel, now_us);
     wheel_open(&stack->reassembly.wheel, now_us);
+    filter_open(stack, now_us);
     stack->trim_at = UINT64_MAX;
     pmtu_open(&stack->pmtu);
     stack->utc_offset_us = config->utc_offset_us;
@@ -99,6 +100,7 @@ void stack_destroy(struct stack *stack)
     reassembly_close(stack);
     route_close(&stack->routes);
     probe_close_all(stack);
+    filter_close(stack);
     packet_queue_clear(&stack->out, &stack->pool);
     packet_destroy(&stack->pool, stack->lent);
     memory_release(&memory, stack->events, stack->event_capacity * sizeof(*stack->events));
@@ -163,6 +165,7 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
     tcp_timer_expire(stack, now_us);
     pmtu_expire(stack, now_us);
     igmp_serve(stack, now_us);
+    flow_expire(&stack->filter.flows, now_us);
     stack_trim(stack, now_us);
 }
 
@@ -213,5 +216,8 @@ uint64_t stack_deadline(const struct stack *stack)
     timers = fragments < timers ? fragments : timers;
     if (stack->igmp.due_at < timers)
         timers = stack->igmp.due_at;
+    uint64_t flows = wheel_deadline(&stack->filter.flows.wheel);
+    if (flows < timers)
+        timers = flows;
     return timers < stack->trim_at ? timers : stack->trim_at;
 }

@@ -660,6 +660,73 @@ bool stack_next_pmtu(const struct stack *stack, uint64_t *cursor, struct stack_p
 /* Forgets them all, so that the interfaces' MTUs are tried again. Returns how many they were. */
 unsigned stack_flush_pmtu(struct stack *stack);
 
+/* ---- The packet filter ----
+   Rules are text, one a line, as tapstackd.conf(5) describes them; `;` ends a line as well. Chains
+   are named "input", "forward" and "output". Rules are numbered from 1 in each chain. */
+
+/* What is wrong with a text, and where, both counted from 1. */
+struct stack_filter_error {
+    uint32_t line;
+    uint32_t column; /* 0: nothing in particular */
+    char message[160];
+};
+
+/* Reads a text and forgets it. Returns 0, or STACK_INVALID with error filled in. */
+int stack_filter_check(const char *text, size_t size, struct stack_filter_error *error);
+
+/* Puts the rules and policies of a text in the place of all there are, between two packets: all of
+   them, or none when there is an error. Counters start anew; known flows stay as long as a rule
+   asks for a state. An empty text lets everything pass.
+   Returns 0, or STACK_INVALID or STACK_NO_MEMORY with error filled in. */
+int stack_filter_load(struct stack *stack, const char *text, size_t size,
+                      struct stack_filter_error *error, uint64_t now_us);
+
+/* Adds one rule to its chain, before rule number at (0: at the end). Errors as stack_filter_load. */
+int stack_filter_insert(struct stack *stack, const char *text, size_t size, uint32_t at,
+                        struct stack_filter_error *error, uint64_t now_us);
+
+/* Errors of both: STACK_INVALID (no such chain or rule; no policy), and with them error. */
+int stack_filter_delete(struct stack *stack, const char *chain, uint32_t number,
+                        struct stack_filter_error *error, uint64_t now_us);
+int stack_filter_set_policy(struct stack *stack, const char *chain, const char *policy,
+                            struct stack_filter_error *error, uint64_t now_us);
+
+enum { STACK_FILTER_TEXT_MAX = 512 };
+struct stack_filter_rule {
+    const char *chain;
+    uint32_t number; /* 0: the chain's policy */
+    uint64_t packets;
+    uint64_t bytes;                   /* of IP datagrams */
+    char text[STACK_FILTER_TEXT_MAX]; /* as stack_filter_load takes it */
+};
+
+/* Chain by chain: the policy, then the rules in their order. cursor: 0 at first. */
+bool stack_next_filter_rule(const struct stack *stack, uint32_t *cursor,
+                            struct stack_filter_rule *rule);
+
+/* Which rule decides about a packet, described as a rule without target: "input in tap0 proto tcp
+   from 10.77.0.1 to 10.77.0.2 port 80". Without a state it is new. Counts nothing, sends nothing.
+   logs: how many log rules it passes. Returns 0, or STACK_INVALID with error filled in. */
+int stack_filter_test(const struct stack *stack, const char *text, size_t size,
+                      struct stack_filter_rule *rule, uint32_t *logs,
+                      struct stack_filter_error *error);
+
+/* A flow that the filter tracks. Ports of ICMP are the query's identifier and its type. */
+struct stack_flow {
+    uint8_t protocol;  /* of IP */
+    const char *state; /* "ESTABLISHED", ...; without TCP "NEW" or "REPLIED" */
+    bool assured;      /* not given up for a newer one */
+    struct stack_endpoint from, to;
+    uint64_t packets[2]; /* of who began, of the other side */
+    uint64_t bytes[2];   /* of IP payload */
+    uint64_t left_us;    /* until it is forgotten when nothing comes */
+};
+bool stack_next_flow(const struct stack *stack, uint32_t *cursor, struct stack_flow *flow,
+                     uint64_t now_us);
+void stack_flow_usage(const struct stack *stack, uint32_t *flows, uint32_t *most);
+/* Forgets all flows; the stack's own connections are taken in again. */
+void stack_flush_flows(struct stack *stack, uint64_t now_us);
+
 /* Bytes allocated now, and the sockets by kind. */
 struct stack_usage {
     uint64_t memory_bytes;

@@ -4,6 +4,7 @@
 
 #include "address.h"
 #include "conflict.h"
+#include "filter.h"
 #include "icmp.h"
 #include "igmp.h"
 #include "neighbor.h"
@@ -40,7 +41,8 @@ struct stack {
     struct pmtu_cache pmtu;
     struct reassembly reassembly;
     struct probes probes;
-    uint64_t utc_offset_us;  /* 0: not known */
+    uint64_t utc_offset_us; /* 0: not known */
+    struct filter filter;
     struct packet_queue out; /* finished frames: ARP, ICMP, resets, released neighbor queues */
     struct packet *lent;     /* the packet that the last stack_output handed out */
 

@@ -1,4 +1,4 @@
-/* Private to wire: building a line of text in a buffer of fixed size, cut where it is full. */
+/* Building a line of text in a buffer of fixed size, cut where it is full. */
 #ifndef TAPSTACK_WIRE_APPEND_H
 #define TAPSTACK_WIRE_APPEND_H
 
