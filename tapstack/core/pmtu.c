@@ -138,12 +138,13 @@ unsigned stack_flush_pmtu(struct stack *stack)
     return count;
 }
 
-bool stack_next_pmtu(const struct stack *stack, uint64_t *cursor, struct stack_pmtu *pmtu,
+/* The cursor holds the bucket in its upper half and the place in its chain in the lower. */
+bool stack_next_pmtu(const struct stack *stack, uint32_t *cursor, struct stack_pmtu *pmtu,
                      uint64_t now_us)
 {
-    for (uint64_t bucket = *cursor >> 32; bucket < PMTU_BUCKETS; bucket++) {
+    for (uint32_t bucket = *cursor >> 16; bucket < PMTU_BUCKETS; bucket++) {
         const struct pmtu_entry *entry = stack->pmtu.bucket[bucket];
-        for (uint32_t place = (uint32_t)*cursor; entry && place > 0; place--)
+        for (uint32_t place = *cursor & 0xffff; entry && place > 0; place--)
             entry = entry->next;
         if (entry) {
             *pmtu = (struct stack_pmtu){
@@ -155,7 +156,7 @@ bool stack_next_pmtu(const struct stack *stack, uint64_t *cursor, struct stack_p
             (*cursor)++;
             return true;
         }
-        *cursor = (bucket + 1) << 32;
+        *cursor = (bucket + 1) << 16;
     }
     return false;
 }

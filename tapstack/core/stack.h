@@ -655,7 +655,7 @@ struct stack_pmtu {
     bool locked;      /* less than ip.min_pmtu: sent without DF */
     uint64_t left_us; /* until it is forgotten */
 };
-bool stack_next_pmtu(const struct stack *stack, uint64_t *cursor, struct stack_pmtu *pmtu,
+bool stack_next_pmtu(const struct stack *stack, uint32_t *cursor, struct stack_pmtu *pmtu,
                      uint64_t now_us);
 /* Forgets them all, so that the interfaces' MTUs are tried again. Returns how many they were. */
 unsigned stack_flush_pmtu(struct stack *stack);

@@ -45,6 +45,7 @@ struct control_command {
     bool write; /* only for who asked for writing and may */
     struct control_argument arguments[CONTROL_ARGUMENTS_MAX];
     enum control_progress (*step)(struct control_client *client);
+    void (*end)(struct control_client *client); /* a stream's last line, when its client ends it */
 };
 
 /* All commands, ended by one without a name. */
@@ -88,6 +89,8 @@ struct control_client {
     uint64_t event_cursor; /* of events */
     uint64_t events_left;  /* to be shown before the answer ends or follows */
     uint64_t events_lost;
+    uint32_t period_us;          /* of a stream: its step is called this often; 0: as it comes */
+    struct control_probe *probe; /* a ping or traceroute under way, or NULL */
 
     size_t input_used;
     char input[CONTROL_LINE_MAX];
@@ -137,6 +140,18 @@ enum control_progress control_act_interface(struct control_client *client);
 enum control_progress control_event_show(struct control_client *client);
 /* The last line of a stream that its client ends. */
 void control_event_end(struct control_client *client);
+
+/* control_probe.c */
+enum control_progress control_probe_ping(struct control_client *client);
+enum control_progress control_probe_trace(struct control_client *client);
+void control_probe_end_ping(struct control_client *client);
+void control_probe_end_trace(struct control_client *client);
+/* The command under way is over, however: gives back what it held. */
+void control_probe_close(struct control_client *client);
+
+/* control_pmtu.c */
+enum control_progress control_pmtu_show(struct control_client *client);
+enum control_progress control_pmtu_flush(struct control_client *client);
 
 /* control_act.c */
 enum control_progress control_act_write(struct control_client *client);

@@ -40,7 +40,7 @@ struct control_server {
     struct daemon *daemon;
     struct control_client *clients;
     unsigned client_count;
-    bool ticking;
+    uint32_t period_us; /* of the timer; 0: it is off */
 };
 
 /* ---- Output ---- */
@@ -190,6 +190,8 @@ static void command_finish(struct control_client *client)
     client->arguments = NULL;
     client->command = NULL;
     client->streaming = false;
+    client->period_us = 0;
+    control_probe_close(client);
 }
 
 static void command_step(struct control_client *client)
@@ -251,7 +253,7 @@ static bool line_take(struct control_client *client)
     if (!complete && client->input_used < sizeof client->input)
         return false;
     if (client->streaming) { /* any line ends the stream, and is then served */
-        control_event_end(client);
+        client->command->end(client);
         command_finish(client);
     }
     if (complete) {
@@ -312,12 +314,27 @@ static void client_close(struct control_client *client)
     free(client);
 }
 
-static void timer_set(struct control_server *server, bool ticking)
+static void timer_set(struct control_server *server, uint32_t period_us)
 {
-    struct timespec period = {0, ticking ? STREAM_PERIOD_US * 1000 : 0};
+    struct timespec period = {0, (long)period_us * 1000};
     struct itimerspec setting = {.it_interval = period, .it_value = period};
-    if (server->ticking != ticking && timerfd_settime(server->timer.fd, 0, &setting, NULL) == 0)
-        server->ticking = ticking;
+    if (server->period_us != period_us && timerfd_settime(server->timer.fd, 0, &setting, NULL) == 0)
+        server->period_us = period_us;
+}
+
+static uint32_t stream_period(const struct control_client *client)
+{
+    return client->period_us ? client->period_us : STREAM_PERIOD_US;
+}
+
+/* The timer's period: as the most impatient stream wants it. */
+static void timer_update(struct control_server *server)
+{
+    uint32_t period_us = 0;
+    for (const struct control_client *client = server->clients; client; client = client->next)
+        if (client->streaming && (period_us == 0 || stream_period(client) < period_us))
+            period_us = stream_period(client);
+    timer_set(server, period_us);
 }
 
 /* Some work for this turn. Returns whether more is left than waiting for the client to speak. */
@@ -352,8 +369,9 @@ static void client_serve(struct control_client *client)
 {
     bool more = client_work(client);
     output_flush(client);
-    if (client->streaming)
-        timer_set(client->server, true);
+    if (client->streaming &&
+        (client->server->period_us == 0 || stream_period(client) < client->server->period_us))
+        timer_set(client->server, stream_period(client));
     if (client->gone && !client->ended)
         shutdown(client->watch.fd, SHUT_RDWR); /* what it has sent is still served */
     bool idle = !more && !client->command && output_waiting(client) == 0;
@@ -438,18 +456,16 @@ static void server_tick(struct loop_watch *watch, uint32_t events)
     struct control_server *server =
         (struct control_server *)((char *)watch - offsetof(struct control_server, timer));
     uint64_t ticks;
-    bool streams = false;
     (void)events;
     (void)!read(watch->fd, &ticks, sizeof ticks);
     for (struct control_client *client = server->clients, *next; client; client = next) {
         next = client->next;
         if (!client->streaming)
             continue;
-        streams = true;
         client->streaming = false;
         client_serve(client);
     }
-    timer_set(server, streams);
+    timer_update(server);
 }
 
 static int server_open(struct control_server *server, const char *dir)

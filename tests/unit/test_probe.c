@@ -249,7 +249,7 @@ static void too_big_teaches_the_path_mtu(void **state)
                                0x0a4d0009));
     assert_int_equal(answer().mtu, 900);
     struct stack_pmtu pmtu;
-    uint64_t cursor = 0;
+    uint32_t cursor = 0;
     assert_true(stack_next_pmtu(net, &cursor, &pmtu, net_now));
     assert_int_equal(pmtu.destination_v4, PEER_V4);
     assert_int_equal(pmtu.mtu_bytes, 900);

@@ -28,7 +28,7 @@ static void too_big(uint32_t mtu, uint32_t sequence)
 static struct stack_pmtu known(void)
 {
     struct stack_pmtu pmtu = {0};
-    uint64_t cursor = 0;
+    uint32_t cursor = 0;
     stack_next_pmtu(h.stack, &cursor, &pmtu, h.now_us);
     return pmtu;
 }
