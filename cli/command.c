@@ -186,7 +186,7 @@ int command_slots(const struct command *command, struct command_slot *slots)
 
 static bool word_is_number(const char *word)
 {
-    static const char *const numbers[] = {"ID", "COUNT", "PORT", "BYTES"};
+    static const char *const numbers[] = {"ID", "COUNT", "PORT", "BYTES", "TTL", "HOPS"};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (strcmp(word, numbers[i]) == 0)
             return true;

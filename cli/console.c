@@ -17,6 +17,8 @@ static int run_help(struct console *, const struct command *, json_t *);
 static int run_quit(struct console *, const struct command *, json_t *);
 static int run_counters(struct console *, const struct command *, json_t *);
 static int run_watch(struct console *, const struct command *, json_t *);
+static int run_ping(struct console *, const struct command *, json_t *);
+static int run_traceroute(struct console *, const struct command *, json_t *);
 static int run_capture_start(struct console *, const struct command *, json_t *);
 
 const struct command command_list[] = {
@@ -62,6 +64,11 @@ const struct command command_list[] = {
      .request = "interface",
      .writes = true,
      .print = show_interface},
+    {.words = "show pmtu",
+     .arguments = "[json]",
+     .help = "what ICMP has told of the MTUs of paths",
+     .request = "show.pmtu",
+     .print = show_pmtu},
     {.words = "show settings",
      .arguments = "[json]",
      .help = "settings in force; * marks one that was changed",
@@ -84,6 +91,25 @@ const struct command command_list[] = {
      .request = "events",
      .print = show_events,
      .run = run_watch},
+    {.words = "ping",
+     .arguments = "ADDRESS [count COUNT] [size BYTES] [ttl TTL] [interval TIME] [timeout TIME] "
+                  "[df] [json]",
+     .help = "ask for echoes, until Ctrl-C or count",
+     .request = "ping",
+     .print = show_ping,
+     .run = run_ping},
+    {.words = "traceroute",
+     .arguments = "ADDRESS [max HOPS] [queries COUNT] [timeout TIME] [udp] [icmp] [json]",
+     .help = "the routers on the way, asked with UDP or ICMP",
+     .request = "traceroute",
+     .print = show_traceroute,
+     .run = run_traceroute},
+    {.words = "pmtu flush",
+     .arguments = "[json]",
+     .help = "forget what is known of the MTUs of paths",
+     .request = "pmtu.flush",
+     .writes = true,
+     .print = show_pmtu_flush},
     {.words = "kill",
      .arguments = "ID",
      .help = "reset a connection, or close a listener",
@@ -221,47 +247,84 @@ static void watch_print(struct console *console, const struct command *command,
     fflush(console->out);
 }
 
-/* Prints lines until the stream's last; asks for the end when the user does. */
-static int watch_stream(struct console *console, const struct command *command,
-                        const json_t *arguments)
+/* Prints lines until the stream's last one, which becomes the caller's; asks for the end when the
+   user does. Returns NULL with remote.error. */
+static json_t *stream_print(struct console *console, const struct command *command,
+                            const json_t *arguments, bool *stopping)
 {
-    bool last = false, stopping = false;
-    while (!last) {
-        if (!stopping && !watch_wait(console)) {
+    bool last = false;
+    for (;;) {
+        if (!*stopping && !watch_wait(console)) {
             if (remote_send(&console->remote, json_pack("{s:s}", "do", "stop"), -1) != 0)
-                return -1;
-            stopping = true;
+                return NULL;
+            *stopping = true;
         }
         json_t *line = remote_next(&console->remote, &last);
-        if (!line)
-            return -1;
-        bool told = json_integer_value(json_object_get(line, "lost")) > 0;
-        if (last ? told : !stopping) /* the last line tells only what was lost */
+        if (!line || last)
+            return line;
+        if (!*stopping)
             watch_print(console, command, arguments, line);
         json_decref(line);
     }
-    return stopping ? 0 : -1;
 }
 
-static int run_watch(struct console *console, const struct command *command, json_t *arguments)
+/* Sends a request whose answer is a stream (released in any case), and prints it until it ends or
+   the user ends it. Returns its last line, not printed yet, or NULL with remote.error. */
+static json_t *stream_run(struct console *console, const struct command *command,
+                          const json_t *arguments, json_t *request)
 {
     struct sigaction ours = {.sa_handler = interrupt}, before;
     sigset_t blocked;
-    json_t *request = json_pack("{s:s, s:b}", "do", command->request, "follow", 1);
+    bool stopping = false, last;
     if (remote_send(&console->remote, request, -1) != 0)
-        return -1;
+        return NULL;
     interrupted = 0;
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGINT); /* let in by ppoll alone, so that none slips by before it */
     sigprocmask(SIG_BLOCK, &blocked, &console->signals);
     sigaction(SIGINT, &ours, &before);
-    int result = watch_stream(console, command, arguments);
+    json_t *end = stream_print(console, command, arguments, &stopping);
     sigaction(SIGINT, &before, NULL);
     sigprocmask(SIG_SETMASK, &console->signals, NULL);
-    bool last;
-    if (result == 0)
+    if (end && stopping)
         json_decref(remote_next(&console->remote, &last)); /* the answer to "stop" */
-    return result;
+    return end;
+}
+
+/* The last line of the events tells only what was lost. */
+static int run_watch(struct console *console, const struct command *command, json_t *arguments)
+{
+    json_t *request = json_pack("{s:s, s:b}", "do", command->request, "follow", 1);
+    json_t *end = stream_run(console, command, arguments, request);
+    if (json_integer_value(json_object_get(end, "lost")) > 0)
+        watch_print(console, command, arguments, end);
+    json_decref(end);
+    return end ? 0 : -1;
+}
+
+static int run_ping(struct console *console, const struct command *command, json_t *arguments)
+{
+    json_t *end = stream_run(console, command, arguments, request_make(command, arguments));
+    if (!end)
+        return -1;
+    watch_print(console, command, arguments, end);
+    bool any = json_integer_value(json_object_get(end, "received")) > 0;
+    if (!any)
+        snprintf(console->remote.error, sizeof console->remote.error, "no answer from %s",
+                 json_string_value(json_object_get(arguments, "address")));
+    json_decref(end);
+    return any ? 0 : -1;
+}
+
+static int run_traceroute(struct console *console, const struct command *command, json_t *arguments)
+{
+    json_t *end = stream_run(console, command, arguments, request_make(command, arguments));
+    if (!end)
+        return -1;
+    if (json_object_get(arguments, "json"))
+        watch_print(console, command, arguments, end);
+    json_decref(end);
+    return 0;
 }
 
 /* ---- Capture, help, quit ---- */

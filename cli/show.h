@@ -16,6 +16,10 @@ void show_settings(FILE *out, const json_t *answer);
 void show_counters(FILE *out, const json_t *answer);
 void show_events(FILE *out, const json_t *answer);
 void show_interface(FILE *out, const json_t *answer);
+void show_ping(FILE *out, const json_t *line);
+void show_traceroute(FILE *out, const json_t *line);
+void show_pmtu(FILE *out, const json_t *answer);
+void show_pmtu_flush(FILE *out, const json_t *answer);
 void show_set(FILE *out, const json_t *answer);
 void show_capture(FILE *out, const json_t *answer);
 
