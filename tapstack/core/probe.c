@@ -270,7 +270,7 @@ static int probe_transmit(struct stack *stack, const struct prober *prober,
         .identification = (uint16_t)stack_random32(stack),
     };
     probe_write(prober, slot, source_v4, packet->bytes + IP_PAYLOAD_OFFSET);
-    stack_count(stack, echo ? STACK_COUNTER_ICMP_OUT_ECHOS : STACK_COUNTER_UDP_NO_PORTS);
+    stack_count(stack, echo ? STACK_COUNTER_ICMP_OUT_ECHOS : STACK_COUNTER_UDP_OUT_DATAGRAMS);
     if (echo)
         stack_count(stack, STACK_COUNTER_ICMP_OUT_MSGS);
     if (ip_output(stack, &packet->frame, packet->bytes, &send, now_us) == 1)
