@@ -287,15 +287,15 @@ static bool is_on_link(const struct stack *stack, unsigned interface, uint32_t v
     return route && route->interface == interface && next_hop == v4;
 }
 
-/* Do we answer for a host behind another interface of ours (RFC 1027)? Never for one on the
+/* Do we answer for a host that we forward to on another interface (RFC 1027)? Never for one on the
    asker's own link, nor to one that announces its address. There is nobody on the link who could
    answer better, so the answer is not delayed. */
 static bool is_proxied(const struct stack *stack, unsigned interface, const struct arp_packet *arp)
 {
     uint32_t next_hop;
-    if (!stack->interface[interface].proxy_arp || arp->sender_v4 == arp->target_v4 ||
-        !ipv4_is_valid_source(arp->target_v4) || ip_is_broadcast(stack, arp->target_v4) ||
-        ip_is_local(stack, arp->target_v4))
+    if (!stack->interface[interface].proxy_arp || !stack->settings.ip_forward ||
+        arp->sender_v4 == arp->target_v4 || !ipv4_is_valid_source(arp->target_v4) ||
+        ip_is_broadcast(stack, arp->target_v4) || ip_is_local(stack, arp->target_v4))
         return false;
     const struct route *route = route_find(&stack->routes, arp->target_v4, &next_hop);
     return route && route->interface != interface;

@@ -787,6 +787,109 @@ static void test_every_change_of_state_is_an_event(void **state)
     net_close();
 }
 
+/* ---- Proxy ARP (RFC 1027) ---- */
+
+#define BEHIND UINT32_C(0x0a4e0000) /* 10.78.0.0/24, on the second interface */
+
+static void open_router(bool forward, bool proxy)
+{
+    struct stack_interface_config second = {
+        .name = "tap1",
+        .mac = {{2, 0, 0, 0, 0, 3}},
+        .mtu_bytes = 1500,
+        .address_v4 = BEHIND + 1,
+        .prefix_bits = 24,
+    };
+    net_open(NULL);
+    net->settings.ip_forward = forward;
+    net->interface[0].proxy_arp = proxy;
+    assert_int_equal(stack_add_interface(net, &second, net_now), 1);
+    assert_int_equal(stack_add_route(net, 0x0c000000, 8, BEHIND + 9, 1), 0);
+    assert_int_equal(stack_add_route(net, 0, 0, host(250), 0), 0);
+    net_drain();
+}
+
+static void test_proxy_answers_for_what_is_behind(void **state)
+{
+    static const struct {
+        const char *why;
+        bool forward, proxy;
+        uint32_t sender_v4, target_v4;
+        bool answered;
+    } rows[] = {
+        {"a host of the other network", true, true, PEER_V4, BEHIND + 5, true},
+        {"a host behind a gateway there", true, true, PEER_V4, 0x0c000001, true},
+        {"a probe for such a host", true, true, 0, BEHIND + 5, true},
+        {"switched off", true, false, PEER_V4, BEHIND + 5, false},
+        {"not forwarding", false, true, PEER_V4, BEHIND + 5, false},
+        {"on the asker's own link", true, true, PEER_V4, 0x0a4d0007, false},
+        {"back by the asker's own link", true, true, PEER_V4, 0x0d000001, false},
+        {"our address on the other link", true, true, PEER_V4, BEHIND + 1, false},
+        {"its broadcast address", true, true, PEER_V4, BEHIND + 255, false},
+        {"a multicast group", true, true, PEER_V4, 0xe0000005, false},
+        {"loopback", true, true, PEER_V4, 0x7f000001, false},
+        {"announced by its owner", true, true, BEHIND + 5, BEHIND + 5, false},
+    };
+    struct ethernet_header ethernet;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        open_router(rows[i].forward, rows[i].proxy);
+        give_arp(ARP_REQUEST, &peer_mac, rows[i].sender_v4, &no_mac, rows[i].target_v4);
+        bool answered = net_pull();
+        if (answered != rows[i].answered ||
+            counter(STACK_COUNTER_ARP_OUT_PROXIES) != rows[i].answered)
+            fail_msg("proxy: %s", rows[i].why);
+        if (answered) {
+            struct arp_packet arp = out_arp(&ethernet);
+            assert_int_equal(arp.operation, ARP_REPLY);
+            assert_int_equal(arp.sender_v4, rows[i].target_v4);
+            assert_true(mac_address_equal(&arp.sender_mac, &our_mac));
+            assert_true(mac_address_equal(&ethernet.destination, &peer_mac));
+        }
+        net_close();
+    }
+}
+
+/* ---- Frames around the packet ---- */
+
+static int give_arp_frame(const struct mac_address *destination, const struct mac_address *source)
+{
+    uint8_t bytes[ETHERNET_MIN_BYTES] = {0};
+    struct ethernet_header ethernet = {*destination, *source, ETHERTYPE_ARP};
+    struct arp_packet arp = {ARP_REQUEST, peer_mac, no_mac, PEER_V4, OUR_V4};
+    ethernet_write(&ethernet, bytes);
+    arp_write(&arp, bytes + ETHERNET_HEADER_BYTES);
+    return net_give(bytes, sizeof bytes);
+}
+
+static void test_S15_request_in_a_frame_for_others_is_not_answered(void **state)
+{
+    static const struct mac_address almost = {{255, 255, 255, 255, 255, 254}};
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(give_arp_frame(&almost, &peer_mac), -1); /* who hunts promiscuous cards */
+    assert_int_equal(give_arp_frame(&other_mac, &peer_mac), -1);
+    assert_int_equal(counter(STACK_COUNTER_ARP_IN_IGNORED), 2);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(give_arp_frame(&all_macs, &peer_mac), 0);
+    assert_int_equal(give_arp_frame(&our_mac, &peer_mac), 0); /* RFC 1122, 2.3.2.1: a poll */
+    assert_int_equal(net_drain(), 2);
+    net_close();
+}
+
+static void test_another_source_than_the_sender_is_counted(void **state)
+{
+    struct ethernet_header ethernet;
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(give_arp_frame(&all_macs, &other_mac), 0);
+    assert_int_equal(counter(STACK_COUNTER_ARP_IN_MISMATCHES), 1);
+    assert_true(net_pull());
+    out_arp(&ethernet);
+    assert_true(mac_address_equal(&ethernet.destination, &peer_mac)); /* RFC 826 */
+    net_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -823,6 +926,9 @@ int main(void)
         cmocka_unit_test(test_flood_is_bounded),
         cmocka_unit_test(test_answers_nobody_pulls_are_bounded),
         cmocka_unit_test(test_every_change_of_state_is_an_event),
+        cmocka_unit_test(test_proxy_answers_for_what_is_behind),
+        cmocka_unit_test(test_S15_request_in_a_frame_for_others_is_not_answered),
+        cmocka_unit_test(test_another_source_than_the_sender_is_counted),
     };
     return cmocka_run_group_tests_name("neighbor", tests, NULL, NULL);
 }
