@@ -327,5 +327,6 @@ namespace eval net {
 tcltest::configure -verbose {pass skip error msec body}
 tcltest::testConstraint needs_plain_build [expr {!$net::sanitized}]
 tcltest::testConstraint needs_LONG [info exists ::env(LONG)]
+tcltest::testConstraint needs_traceroute [expr {[auto_execok traceroute] ne ""}]
 net::isolate
 namespace import net::e2e
