@@ -90,28 +90,43 @@ void show_listeners(FILE *out, const json_t *answer)
     listeners_print(out, json_object_get(answer, "listeners"));
 }
 
+/* How long ago, or "never". */
+static void ago_add(struct table *table, const json_t *object, const char *name)
+{
+    char ago[TEXT_MAX];
+    if (is_given(object, name))
+        table_add(table, "%s", unit_duration(number(object, name), ago));
+    else
+        table_add(table, "never");
+}
+
 void show_arp(FILE *out, const json_t *answer)
 {
-    static const char *const headings[] = {"Address",   "MAC",    "State",
-                                           "Interface", "Queued", "Confirmed"};
-    char ago[TEXT_MAX];
+    static const char *const headings[] = {"Address",   "MAC",  "State",     "For",  "Queued",
+                                           "Interface", "Used", "Confirmed", "Flags"};
     struct table table;
     const json_t *n;
     size_t i;
-    table_open(&table, "llllrr", headings);
+    table_open(&table, "lllrrlrrl", headings);
     json_array_foreach(json_object_get(answer, "neighbors"), i, n)
     {
         table_add(&table, "%s", text(n, "address"));
         table_add(&table, "%s", text(n, "mac"));
         table_add(&table, "%s", text(n, "state"));
-        table_add(&table, "%s", text(n, "interface"));
+        ago_add(&table, n, "state_us");
         table_add(&table, "%" PRIu64, number(n, "queued"));
-        if (is_given(n, "confirmed_us"))
-            table_add(&table, "%s ago", unit_duration(number(n, "confirmed_us"), ago));
-        else
-            table_add(&table, "never");
+        table_add(&table, "%s", text(n, "interface"));
+        ago_add(&table, n, "used_us");
+        ago_add(&table, n, "confirmed_us");
+        table_add(&table, "%s%s", flag(n, "gateway") ? "gateway " : "",
+                  flag(n, "contested") ? "contested" : "");
     }
     table_print(&table, out);
+}
+
+void show_flushed(FILE *out, const json_t *answer)
+{
+    fprintf(out, "%" PRIu64 " neighbors forgotten\n", number(answer, "removed"));
 }
 
 void show_routes(FILE *out, const json_t *answer)

@@ -10,6 +10,7 @@ void show_connections(FILE *out, const json_t *answer);
 void show_connection(FILE *out, const json_t *answer);
 void show_listeners(FILE *out, const json_t *answer);
 void show_arp(FILE *out, const json_t *answer);
+void show_flushed(FILE *out, const json_t *answer);
 void show_routes(FILE *out, const json_t *answer);
 void show_interfaces(FILE *out, const json_t *answer);
 void show_settings(FILE *out, const json_t *answer);

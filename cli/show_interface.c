@@ -4,6 +4,7 @@
 
 #include "answer.h"
 #include "show.h"
+#include "unit.h"
 
 enum { COLUMNS_MAX = 6, NUMBER_MAX = 24 };
 
@@ -79,10 +80,11 @@ static void row_print(FILE *out, const struct row *row, const json_t *counters)
 
 static void flags_print(FILE *out, const json_t *interface)
 {
-    fprintf(out, "<%s%s%s%s>", flag(interface, "up") ? "UP" : "DOWN",
+    fprintf(out, "<%s%s%s%s%s>", flag(interface, "up") ? "UP" : "DOWN",
             flag(interface, "promiscuous") ? ",PROMISC" : "",
             flag(interface, "allmulti") ? ",ALLMULTI" : "",
-            is_given(interface, "bridged_with") ? ",BRIDGED" : "");
+            is_given(interface, "bridged_with") ? ",BRIDGED" : "",
+            flag(interface, "proxy_arp") ? ",PROXYARP" : "");
 }
 
 static void device_print(FILE *out, const json_t *interface)
@@ -97,6 +99,17 @@ static void device_print(FILE *out, const json_t *interface)
     fputc('\n', out);
 }
 
+/* How the address stands on its link (RFC 5227). */
+static void link_print(FILE *out, const json_t *link)
+{
+    char ago[UNIT_TEXT_MAX];
+    fprintf(out, " %s", text(link, "state"));
+    if (is_given(link, "conflict_us"))
+        fprintf(out, "\n    %" PRIu64 " conflicts over the address, the last with %s %s ago",
+                number(link, "conflicts"), text(link, "conflict_by"),
+                unit_duration(number(link, "conflict_us"), ago));
+}
+
 static void interface_print(FILE *out, const json_t *interface)
 {
     fprintf(out, "%s: ", text(interface, "name"));
@@ -105,6 +118,8 @@ static void interface_print(FILE *out, const json_t *interface)
             text(interface, "mac"));
     if (is_given(interface, "address"))
         fprintf(out, " inet %s", text(interface, "address"));
+    if (is_given(interface, "link"))
+        link_print(out, json_object_get(interface, "link"));
     fputc('\n', out);
     if (is_given(interface, "device"))
         device_print(out, interface);

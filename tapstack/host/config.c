@@ -58,6 +58,7 @@ struct config_key {
     enum quantity_kind kind; /* for config_read_quantity */
     uint64_t least, most;
     const char *wants; /* for the others: what the value has to be */
+    bool list;         /* { word, word, ... }: read is called for each */
 };
 
 static void *config_field(const struct config_key *key)
@@ -143,6 +144,27 @@ static int config_read_gateway(const struct config_key *key, const char *word)
                                                                                              : 0;
 }
 
+/* "10.77.0.9 02:00:00:00:00:09": one more neighbor. */
+static int config_read_neighbor(const struct config_key *key, const char *word)
+{
+    struct config *config = &config_reading->config;
+    struct config_neighbor neighbor;
+    char quad[CONFIG_WORD_MAX];
+    uint8_t bits;
+    size_t length = strcspn(word, " \t");
+    const char *mac = word + length + strspn(word + length, " \t");
+    (void)key;
+    if (config->neighbor_count == CONFIG_NEIGHBORS_MAX || length >= sizeof quad)
+        return -1;
+    memcpy(quad, word, length);
+    quad[length] = '\0';
+    if (config_parse_address(quad, &neighbor.v4, &bits) < 0 || neighbor.v4 == 0 || bits != 0 ||
+        mac_address_parse(mac, &neighbor.mac) < 0 || mac_address_is_group(&neighbor.mac))
+        return -1;
+    config->neighbors[config->neighbor_count++] = neighbor;
+    return 0;
+}
+
 static int config_read_log_level(const struct config_key *key, const char *word)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
@@ -176,6 +198,10 @@ static const struct config_key config_keys[] = {
                 "a device name of at most 15 bytes"),
     CONFIG_WORD("gateway", config_read_gateway, CONFIG_FIELD(gateway_v4),
                 "an address such as 10.77.0.1, or none"),
+    {.name = "neighbors",
+     .read = config_read_neighbor,
+     .wants = "at most 64 neighbors such as \"10.77.0.9 02:00:00:00:00:09\"",
+     .list = true},
     CONFIG_WORD("user", config_read_text, CONFIG_FIELD(user),
                 "a user's name, or \"\" to stay root"),
     CONFIG_WORD("log_level", config_read_log_level, CONFIG_FIELD(log_level),
@@ -203,6 +229,7 @@ static const struct config_key config_interface_keys[] = {
     CONFIG_QUANTITY("offload", CONFIG_INTERFACE_FIELD(offload), QUANTITY_SWITCH, 0, 1),
     CONFIG_QUANTITY("vlan", CONFIG_INTERFACE_FIELD(vlan), QUANTITY_COUNT, 0, NIC_VLAN_MAX),
     CONFIG_QUANTITY("promiscuous", CONFIG_INTERFACE_FIELD(promiscuous), QUANTITY_SWITCH, 0, 1),
+    CONFIG_QUANTITY("proxy_arp", CONFIG_INTERFACE_FIELD(proxy_arp), QUANTITY_SWITCH, 0, 1),
     CONFIG_QUANTITY("allmulti", CONFIG_INTERFACE_FIELD(allmulti), QUANTITY_SWITCH, 0, 1),
     CONFIG_QUANTITY("ring", CONFIG_INTERFACE_FIELD(ring_slots), QUANTITY_COUNT, 1, CONFIG_RING_MAX),
     CONFIG_QUANTITY("budget", CONFIG_INTERFACE_FIELD(budget_frames), QUANTITY_COUNT, 1,
@@ -854,8 +881,12 @@ bool config_has_bridge(const struct config *config)
 static cfg_opt_t *config_add_keys(cfg_opt_t *option, const struct config_key *key,
                                   cfg_callback_t set)
 {
-    for (; key->name; key++)
-        *option++ = (cfg_opt_t)CFG_STR_CB(key->name, 0, CFGF_NODEFAULT, set);
+    for (; key->name; key++) {
+        *option = (cfg_opt_t)CFG_STR_CB(key->name, 0, CFGF_NODEFAULT, set);
+        if (key->list)
+            option->flags |= CFGF_LIST;
+        option++;
+    }
     return option;
 }
 
@@ -907,6 +938,7 @@ int config_read(struct config *config, const char *path, char *error, unsigned e
     struct config_reader reader = {
         .config = *config, .path = path, .error = error, .error_bytes = error_bytes};
     error[0] = '\0';
+    reader.config.neighbor_count = 0; /* a list is whole in one file */
     reader.text = config_load(path, error, error_bytes);
     if (!reader.text)
         return -1;

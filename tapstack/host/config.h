@@ -8,7 +8,18 @@
 #include "../core/stack.h"
 #include "../link/cable.h"
 
-enum { CONFIG_INTERFACES_MAX = 8, CONFIG_RING_DEFAULT = 256, CONFIG_RING_MAX = 4096 };
+enum {
+    CONFIG_INTERFACES_MAX = 8,
+    CONFIG_RING_DEFAULT = 256,
+    CONFIG_RING_MAX = 4096,
+    CONFIG_NEIGHBORS_MAX = 64,
+};
+
+/* A neighbor set by hand. */
+struct config_neighbor {
+    uint32_t v4; /* host order */
+    struct mac_address mac;
+};
 
 /* One TAP device and what stands between it and the stack. */
 struct config_interface {
@@ -23,6 +34,7 @@ struct config_interface {
     uint16_t vlan; /* 0: frames without a tag */
     bool offload;  /* ask for checksum offload and TSO */
     bool promiscuous;
+    bool proxy_arp; /* answers for hosts behind other interfaces */
     bool allmulti;
     uint32_t ring_slots;
     uint32_t budget_frames; /* of one poll of the ring */
@@ -36,8 +48,10 @@ struct config {
     char dir[96];  /* folder of the sockets */
     char user[32]; /* to become after the devices are open; "" stays root */
     struct config_interface interface[CONFIG_INTERFACES_MAX];
-    unsigned interface_count;    /* at least 1; two bridged ones, if any, are the last */
-    uint32_t gateway_v4;         /* default route; 0: none */
+    unsigned interface_count; /* at least 1; two bridged ones, if any, are the last */
+    uint32_t gateway_v4;      /* default route; 0: none */
+    struct config_neighbor neighbors[CONFIG_NEIGHBORS_MAX];
+    unsigned neighbor_count;
     uint32_t client_sockets_max; /* quota of one user of the API */
     uint32_t control_uid;        /* who may write besides root */
     uint32_t event_capacity;

@@ -117,13 +117,14 @@ bool control_may_write(const struct control_client *client);
 /* Text of an address and port: {"address": "10.77.0.2", "port": 80}. */
 json_t *control_endpoint(const struct stack_endpoint *endpoint);
 json_t *control_integer(uint64_t value);
+json_t *control_v4(uint32_t v4); /* "10.77.0.2" */
+json_t *control_mac(const struct mac_address *mac);
 
 /* control_show.c */
 enum control_progress control_show_overview(struct control_client *client);
 enum control_progress control_show_connections(struct control_client *client);
 enum control_progress control_show_connection(struct control_client *client);
 enum control_progress control_show_listeners(struct control_client *client);
-enum control_progress control_show_arp(struct control_client *client);
 enum control_progress control_show_routes(struct control_client *client);
 enum control_progress control_show_interfaces(struct control_client *client);
 enum control_progress control_show_settings(struct control_client *client);
@@ -135,6 +136,16 @@ void control_device(json_t *json, struct device *device);
 
 /* control_interface.c */
 enum control_progress control_act_interface(struct control_client *client);
+
+/* control_neighbor.c */
+enum control_progress control_neighbor_show(struct control_client *client);
+enum control_progress control_neighbor_add(struct control_client *client);
+enum control_progress control_neighbor_delete(struct control_client *client);
+enum control_progress control_neighbor_flush(struct control_client *client);
+enum control_progress control_neighbor_probe(struct control_client *client);
+/* How an address of ours stands on its link: state and conflicts; null: it is not ours. */
+json_t *control_neighbor_address(const struct stack *stack, unsigned interface, uint32_t v4,
+                                 uint64_t now_us);
 
 /* control_event.c */
 enum control_progress control_event_show(struct control_client *client);

@@ -1,6 +1,7 @@
 /* The events of the stack for consoles: the last ones, and those that come. */
 #include "control.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -22,12 +23,25 @@ static json_t *flags_json(uint32_t flags)
     return json_stringn(text, length);
 }
 
-static json_t *v4_json(uint32_t v4)
+/* Half a MAC address: "02:00:00". */
+static json_t *mac_half_json(uint32_t value)
 {
-    char text[IP_ADDRESS_TEXT_MAX];
-    struct ip_address address = ip_address_from_v4(v4);
-    ip_address_format(&address, text);
+    char text[16];
+    snprintf(text, sizeof text, "%02x:%02x:%02x", value >> 16 & 255, value >> 8 & 255, value & 255);
     return json_string(text);
+}
+
+/* The states of what this event is about. */
+static const char *state_name(unsigned kind, uint32_t value)
+{
+    switch (kind) {
+    case STACK_EVENT_NEIGHBOR:
+        return neighbor_state_name(value);
+    case STACK_EVENT_ADDRESS:
+        return address_state_name(value);
+    default:
+        return tcp_state_name(value);
+    }
 }
 
 /* The lists of events say by an argument's name what its number means. */
@@ -42,10 +56,11 @@ static json_t *argument_json(unsigned kind, const char *name, uint32_t value)
     if (strcmp(name, "timer") == 0)
         return json_string(stack_timer_name(value));
     if (strcmp(name, "v4") == 0)
-        return v4_json(value);
+        return control_v4(value);
     if (strcmp(name, "from") == 0 || strcmp(name, "to") == 0)
-        return json_string(kind == STACK_EVENT_NEIGHBOR ? neighbor_state_name(value)
-                                                        : tcp_state_name(value));
+        return json_string(state_name(kind, value));
+    if (strcmp(name, "mac_first") == 0 || strcmp(name, "mac_last") == 0)
+        return mac_half_json(value);
     return control_integer(value);
 }
 

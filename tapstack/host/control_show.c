@@ -24,7 +24,7 @@ static json_t *address_json(const struct ip_address *address)
     return json_string(text);
 }
 
-static json_t *v4_json(uint32_t v4)
+json_t *control_v4(uint32_t v4)
 {
     struct ip_address address = ip_address_from_v4(v4);
     return address_json(&address);
@@ -36,7 +36,7 @@ json_t *control_endpoint(const struct stack_endpoint *endpoint)
                      (int)endpoint->port);
 }
 
-static json_t *mac_json(const struct mac_address *mac)
+json_t *control_mac(const struct mac_address *mac)
 {
     char text[MAC_ADDRESS_TEXT_MAX];
     mac_address_format(mac, text);
@@ -336,38 +336,7 @@ enum control_progress control_show_connection(struct control_client *client)
     return control_end(client, json_pack("{s:o}", "connection", json));
 }
 
-/* ---- Neighbors, routes, interfaces, settings ---- */
-
-static json_t *neighbor_json(const struct stack *stack, const struct stack_neighbor *neighbor)
-{
-    const struct stack_interface_config *interface = stack_interface(stack, neighbor->interface);
-    bool known = neighbor->state != NEIGHBOR_INCOMPLETE && neighbor->state != NEIGHBOR_FAILED;
-    return json_pack(
-        "{s:o, s:o, s:s, s:s, s:I, s:o}", "address", v4_json(neighbor->v4), "mac",
-        known ? mac_json(&neighbor->mac) : json_null(), "state",
-        neighbor_state_name(neighbor->state), "interface", interface ? interface->name : "?",
-        "queued", (json_int_t)neighbor->queued, "confirmed_us",
-        neighbor->confirmed_us == UINT64_MAX ? json_null()
-                                             : control_integer(neighbor->confirmed_us));
-}
-
-enum control_progress control_show_arp(struct control_client *client)
-{
-    struct stack *stack = client->daemon->stack;
-    struct stack_neighbor neighbor;
-    json_t *list = json_array();
-    bool more = true;
-    for (int i = 0; i < WALK_STEP && more; i++) {
-        more = stack_next_neighbor(stack, &client->cursor, &neighbor, client->daemon->loop.now_us);
-        if (more)
-            json_array_append_new(list, neighbor_json(stack, &neighbor));
-    }
-    json_t *part = json_pack("{s:o}", "neighbors", list);
-    if (!more)
-        return control_end(client, part);
-    control_put(client, part);
-    return CONTROL_MORE;
-}
+/* ---- Routes, interfaces, settings ---- */
 
 enum control_progress control_show_routes(struct control_client *client)
 {
@@ -383,8 +352,8 @@ enum control_progress control_show_routes(struct control_client *client)
             json_array_append_new(
                 list, json_pack("{s:o, s:o, s:s}", "network",
                                 network_json(route.network, route.prefix_bits), "gateway",
-                                route.gateway ? v4_json(route.gateway) : json_null(), "interface",
-                                interface ? interface->name : "?"));
+                                route.gateway ? control_v4(route.gateway) : json_null(),
+                                "interface", interface ? interface->name : "?"));
     }
     json_t *part = json_pack("{s:o}", "routes", list);
     if (!more)
@@ -420,13 +389,16 @@ static json_t *cable_json(const struct cable *cable)
     return list;
 }
 
-static json_t *interface_json(const struct stack_interface_config *interface)
+static json_t *interface_json(const struct daemon *daemon, unsigned index)
 {
-    return json_pack("{s:s, s:o, s:o, s:i, s:b, s:I}", "name", interface->name, "mac",
-                     mac_json(&interface->mac), "address",
-                     network_json(interface->address_v4, interface->prefix_bits), "mtu",
-                     (int)interface->mtu_bytes, "checksum_offload", interface->checksum_offload,
-                     "segment_max", (json_int_t)interface->segment_max_bytes);
+    const struct stack_interface_config *interface = stack_interface(daemon->stack, index);
+    return json_pack(
+        "{s:s, s:o, s:o, s:i, s:b, s:I, s:b, s:o}", "name", interface->name, "mac",
+        control_mac(&interface->mac), "address",
+        network_json(interface->address_v4, interface->prefix_bits), "mtu",
+        (int)interface->mtu_bytes, "checksum_offload", interface->checksum_offload, "segment_max",
+        (json_int_t)interface->segment_max_bytes, "proxy_arp", interface->proxy_arp, "link",
+        control_neighbor_address(daemon->stack, index, interface->address_v4, daemon->loop.now_us));
 }
 
 void control_device(json_t *json, struct device *device)
@@ -452,17 +424,16 @@ static json_t *bridged_json(struct device *device)
 {
     const struct nic *nic = device_nic(device);
     return json_pack("{s:s, s:o, s:n, s:i}", "name", device_name(device), "mac",
-                     mac_json(&nic->mac), "address", "mtu", (int)nic->mtu_bytes);
+                     control_mac(&nic->mac), "address", "mtu", (int)nic->mtu_bytes);
 }
 
 enum control_progress control_show_interfaces(struct control_client *client)
 {
     const struct daemon *daemon = client->daemon;
     json_t *list = json_array();
-    const struct stack_interface_config *interface = NULL;
-    for (unsigned i = 0;
-         (interface = stack_interface(daemon->stack, i)) != NULL || i < daemon->device_count; i++) {
-        json_t *json = interface ? interface_json(interface) : bridged_json(daemon->device[i]);
+    for (unsigned i = 0; stack_interface(daemon->stack, i) || i < daemon->device_count; i++) {
+        json_t *json = stack_interface(daemon->stack, i) ? interface_json(daemon, i)
+                                                         : bridged_json(daemon->device[i]);
         if (i < daemon->device_count)
             control_device(json, daemon->device[i]);
         json_array_append_new(list, json);
@@ -553,10 +524,9 @@ static json_t *rates_json(const struct daemon *daemon)
 
 static json_t *overview_interface(const struct daemon *daemon)
 {
-    const struct stack_interface_config *interface = stack_interface(daemon->stack, 0);
-    if (!interface)
+    if (!stack_interface(daemon->stack, 0))
         return json_null();
-    json_t *json = interface_json(interface);
+    json_t *json = interface_json(daemon, 0);
     if (daemon->device_count > 0) {
         json_object_set_new(json, "device", json_string(device_name(daemon->device[0])));
         json_object_set_new(json, "offload", json_string(device_offload(daemon->device[0])));

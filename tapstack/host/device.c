@@ -588,6 +588,7 @@ void device_describe(const struct device *device, struct stack_interface_config 
         .mtu_bytes = device->nic.mtu_bytes,
         .address_v4 = device->config->address_v4,
         .prefix_bits = device->config->prefix_bits,
+        .proxy_arp = device->config->proxy_arp,
         .checksum_offload = cable || device->tap.offload != TAP_OFFLOAD_NONE,
         .segment_max_bytes =
             cable || device->tap.offload == TAP_OFFLOAD_CHECKSUM_TSO ? DEVICE_SEGMENT_MAX_BYTES : 0,

@@ -452,6 +452,20 @@ static void program_add_gateway(struct daemon *daemon)
         die("cannot add the default route: %s", stack_error_text(result));
 }
 
+static void program_set_neighbors(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->config.neighbor_count; i++) {
+        const struct config_neighbor *neighbor = &daemon->config.neighbors[i];
+        char text[IP_ADDRESS_TEXT_MAX];
+        struct ip_address address = ip_address_from_v4(neighbor->v4);
+        int result =
+            stack_set_neighbor(daemon->stack, neighbor->v4, &neighbor->mac, daemon->loop.now_us);
+        ip_address_format(&address, text);
+        if (result < 0)
+            die("cannot set the neighbor %s: %s", text, stack_error_text(result));
+    }
+}
+
 static void program_create_stack(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
@@ -466,6 +480,7 @@ static void program_create_stack(struct daemon *daemon)
     if (!daemon->stack)
         die("no memory for the stack");
     program_add_interfaces(daemon);
+    program_set_neighbors(daemon);
     program_add_gateway(daemon);
 }
 

@@ -131,7 +131,8 @@ static void test_what_may_come_next(void **state)
     static const struct {
         const char *before, *words, *value;
     } cases[] = {
-        {"", "show interface counters events watch ping traceroute pmtu kill set capture help quit",
+        {"",
+         "show arp interface counters events watch ping traceroute pmtu kill set capture help quit",
          ""},
         {"capture", "start stop status", ""},
         {"show connections", "state port peer json", ""},

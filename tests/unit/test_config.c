@@ -117,6 +117,43 @@ static void test_every_key(void **state)
     assert_int_equal(config.settings.tcp_receive_buffer, 65536);
 }
 
+static void test_neighbors(void **state)
+{
+    static const struct mac_address mac = {{2, 0, 0, 0, 0, 9}};
+    static const char *const wrong[] = {
+        "10.77.0.9",
+        "02:00:00:00:00:09",
+        "10.77.0.9/24 02:00:00:00:00:09",
+        "none 02:00:00:00:00:09",
+        "0.0.0.0 02:00:00:00:00:09",
+        "10.77.0.9 ff:ff:ff:ff:ff:ff",
+        "10.77.0.9 02:00:00:00:00",
+        "10.77.0.9 02:00:00:00:00:09 x",
+        "",
+    };
+    struct config config;
+    char error[512], text[4096];
+    (void)state;
+    assert_int_equal(read_text("neighbors = {\n  \"10.77.0.9 02:00:00:00:00:09\",\n"
+                               "  \"10.77.0.8\t 02:00:00:00:00:08\"\n}\nproxy_arp = on\n",
+                               &config, error),
+                     0);
+    assert_int_equal(config.neighbor_count, 2);
+    assert_int_equal(config.neighbors[0].v4, 0x0a4d0009);
+    assert_memory_equal(&config.neighbors[0].mac, &mac, sizeof mac);
+    assert_int_equal(config.neighbors[1].v4, 0x0a4d0008);
+    assert_true(config.interface[0].proxy_arp);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, "neighbors = {\"%s\"}\n", wrong[i]);
+        assert_int_equal(read_text(text, &config, error), -1);
+    }
+    strcpy(text, "neighbors = {");
+    for (int i = 0; i < 65; i++)
+        strcat(text, i ? ",\"10.77.0.9 02:00:00:00:00:09\"" : "\"10.77.0.9 02:00:00:00:00:09\"");
+    strcat(text, "}\n");
+    assert_int_equal(read_text(text, &config, error), -1);
+}
+
 /* Every setting of the stack can be written, at both of its bounds. */
 static void test_every_setting(void **state)
 {
@@ -302,6 +339,9 @@ static const struct {
     {"host_address = 10.77.0.2\n", "1:1: host_address is the stack's own address"},
     {"\n\n gateway = 10.78.0.1", "3:2: gateway is not in the network of address"},
     {"user = no-such-user-here", "1:1: there is no user \"no-such-user-here\""},
+    {"mtu = 1400\nneighbors = {\"10.77.0.9 02:00:00:00:00:09\", \"10.77.0.8\"}",
+     "2:46: neighbors wants at most 64 neighbors such as \"10.77.0.9 02:00:00:00:00:09\", not "
+     "\"10.77.0.8\""},
     {"events = 3", "1:1: events must be a power of two, or 0"},
     {"settings {\n tcp.port_first = 60000\n tcp.port_last = 5\n}",
      "3:2: tcp.port_last is below tcp.port_first"},
@@ -397,15 +437,11 @@ static void test_quantities(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_every_setting),
-        cmocka_unit_test(test_more_interfaces),
-        cmocka_unit_test(test_sections_alone),
-        cmocka_unit_test(test_bridge),
-        cmocka_unit_test(test_bridge_of_the_command_line),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_no_text),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_neighbors),       cmocka_unit_test(test_every_setting),
+        cmocka_unit_test(test_more_interfaces), cmocka_unit_test(test_sections_alone),
+        cmocka_unit_test(test_bridge),          cmocka_unit_test(test_bridge_of_the_command_line),
+        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_no_text),
         cmocka_unit_test(test_quantities),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);

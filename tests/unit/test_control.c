@@ -387,6 +387,43 @@ static void test_writing_must_be_asked_for(void **state)
     close(other);
 }
 
+static void test_neighbors_are_changed_by_hand(void **state)
+{
+    static const struct {
+        const char *arguments, *error; /* NULL: it is done */
+    } rows[] = {
+        {"arp.add\",\"address\":\"10.77.0.9\",\"mac\":\"02:00:00:00:00:09\"", NULL},
+        {"arp.add\",\"address\":\"10.77.0.9\",\"mac\":\"02:00:00:00:00\"", "bad-argument"},
+        {"arp.add\",\"address\":\"10.77.0.9\",\"mac\":\"01:00:00:00:00:00\"", "bad-argument"},
+        {"arp.add\",\"address\":\"ten\",\"mac\":\"02:00:00:00:00:09\"", "bad-argument"},
+        {"arp.add\",\"address\":\"10.77.0.2\",\"mac\":\"02:00:00:00:00:09\"", "bad-argument"},
+        {"arp.add\",\"address\":\"10.9.0.9\",\"mac\":\"02:00:00:00:00:09\"", "bad-argument"},
+        {"arp.add\",\"address\":\"10.77.0.9\"", "missing-argument"},
+        {"arp.probe\",\"address\":\"10.77.0.8\"", NULL},
+        {"arp.probe\",\"address\":\"10.77.0.9\"", "bad-argument"}, /* set by hand */
+        {"arp.flush\",\"interface\":\"tap7\"", "not-found"},
+        {"arp.flush\",\"interface\":\"tap0\"", NULL},
+        {"arp.flush\"", NULL},
+        {"arp.delete\",\"address\":\"10.77.0.8\"", "not-found"}, /* flushed */
+        {"arp.delete\",\"address\":\"10.77.0.9\"", NULL},
+        {"arp.delete\",\"address\":\"10.77.0.9\"", "not-found"},
+        {"arp.delete\",\"address\":\"\"", "bad-argument"},
+    };
+    struct house *house = *state;
+    char request[200];
+    int fd = greeted(house);
+    expect_error(house, fd, "{\"do\":\"arp.flush\"}", "read-only");
+    expect_ok(house, fd, "{\"do\":\"write\"}");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(request, sizeof request, "{\"do\":\"%s}", rows[i].arguments);
+        if (rows[i].error)
+            expect_error(house, fd, request, rows[i].error);
+        else
+            expect_ok(house, fd, request);
+    }
+    close(fd);
+}
+
 /* A client that never reads gets no more memory, and no time of the others. */
 static void test_a_client_that_does_not_read(void **state)
 {
@@ -844,6 +881,7 @@ int main(void)
         WITH_HOUSE(test_a_long_line_is_refused_once),
         WITH_HOUSE(test_listeners_are_shown),
         WITH_HOUSE(test_writing_must_be_asked_for),
+        WITH_HOUSE(test_neighbors_are_changed_by_hand),
         WITH_HOUSE(test_a_client_that_does_not_read),
         WITH_HOUSE(test_a_client_that_reads_late),
         WITH_HOUSE(test_requests_of_one_who_closed_are_served),
