@@ -234,6 +234,21 @@ static int take_error(struct stack *stack, const struct ip_datagram *datagram,
     }
 }
 
+void icmp_unreachable(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us)
+{
+    static const struct icmp_header icmp = {ICMP_DESTINATION_UNREACHABLE,
+                                            ICMP_CODE_HOST_UNREACHABLE, 0};
+    const struct ipv4_header *header = &datagram->header;
+    const uint8_t *payload = datagram->payload;
+    if (header->fragment_offset != 0 || datagram->payload_bytes < ICMP_HEADER_BYTES ||
+        probe_error(stack, 0, 0, &icmp, header, payload, now_us))
+        return;
+    if (header->protocol == IPV4_PROTOCOL_TCP)
+        tcp_unreachable(stack, header, payload, now_us);
+    else if (header->protocol == IPV4_PROTOCOL_UDP)
+        udp_icmp_error(stack, datagram, &icmp, header, payload, now_us);
+}
+
 /* What is counted by its type and needs no answer here. */
 static enum stack_counter unanswered_counter(uint8_t type)
 {

@@ -24,6 +24,10 @@ struct icmp_limiter {
 /* Takes a datagram with an ICMP message. Returns 0, or -1 when it was dropped. */
 int icmp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);
 
+/* The next hop of a datagram of ours does not answer: its protocol is told as by an ICMP error, host
+   unreachable, from ourselves. */
+void icmp_unreachable(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);
+
 /* Answers a datagram with an error: its header and as much of it as fits 576 octets in all (RFC
    1812, 4.3.2.3), from the address that was asked, or where that is not ours from the one towards
    the sender (4.3.2.4). rest: second word of the header. Nothing is sent about an ICMP error, a

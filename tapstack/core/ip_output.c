@@ -232,6 +232,6 @@ void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t n
     datagram.payload_bytes = header->total_bytes - header->header_bytes;
     if (!ip_is_local(stack, header->source_v4))
         report_to_sender(stack, &datagram, now_us);
-    else if (header->protocol == IPV4_PROTOCOL_TCP)
-        tcp_unreachable(stack, header, datagram.payload, now_us);
+    else
+        icmp_unreachable(stack, &datagram, now_us);
 }

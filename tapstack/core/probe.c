@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "../wire/checksum.h"
-#include "../wire/udp.h"
 #include "state.h"
 
 enum { PAYLOAD_BYTES_MAX = 65535 - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES };
@@ -159,11 +158,11 @@ int probe_echo_reply(struct stack *stack, const struct ip_datagram *datagram,
     return 0;
 }
 
-bool probe_udp_reply(struct stack *stack, const struct ip_datagram *datagram, uint16_t source_port,
-                     uint16_t destination_port, uint64_t now_us)
+bool probe_udp_reply(struct stack *stack, const struct ip_datagram *datagram,
+                     const struct udp_header *header, uint64_t now_us)
 {
-    uint16_t sequence = (uint16_t)(source_port - PROBE_UDP_PORT);
-    struct prober *prober = probe_by_port(stack, destination_port);
+    uint16_t sequence = (uint16_t)(header->source_port - PROBE_UDP_PORT);
+    struct prober *prober = probe_by_port(stack, header->destination_port);
     struct probe_slot *slot =
         prober && sequence < PROBE_SLOTS
             ? probe_find(prober, sequence, STACK_PROBE_UDP, datagram->header.source_v4)

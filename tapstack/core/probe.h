@@ -3,6 +3,7 @@
 #define TAPSTACK_CORE_PROBE_H
 
 #include "../wire/icmp.h"
+#include "../wire/udp.h"
 #include "ip.h"
 
 enum {
@@ -52,7 +53,7 @@ bool probe_error(struct stack *stack, uint32_t from_v4, uint8_t ttl, const struc
                  const struct ipv4_header *quoted, const uint8_t *quoted_payload, uint64_t now_us);
 
 /* A UDP datagram for a port of ours that no socket has. Returns whether it answers a probe. */
-bool probe_udp_reply(struct stack *stack, const struct ip_datagram *datagram, uint16_t source_port,
-                     uint16_t destination_port, uint64_t now_us);
+bool probe_udp_reply(struct stack *stack, const struct ip_datagram *datagram,
+                     const struct udp_header *header, uint64_t now_us);
 
 #endif

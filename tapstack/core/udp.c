@@ -158,6 +158,8 @@ int udp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t 
         if (socket)
             return receive(stack, socket, datagram, &header, now_us);
     }
+    if (probe_udp_reply(stack, datagram, &header, now_us))
+        return 0;
     icmp_send_error(stack, datagram, ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_PORT_UNREACHABLE, 0,
                     now_us);
     return stack_drop(stack, STACK_COUNTER_UDP_NO_PORTS, 0, size, now_us);
