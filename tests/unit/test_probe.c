@@ -237,6 +237,47 @@ static void udp_goes_to_a_new_port_each_time(void **state)
     }
 }
 
+/* Somebody is at the port after all: that is an answer, too. */
+static void a_udp_reply_is_an_answer(void **state)
+{
+    (void)state;
+    struct stack_probe probe = echo_56;
+    probe.kind = STACK_PROBE_UDP;
+    send_probe(probe);
+    pull_probe();
+    uint8_t *udp = bytes + IP_PAYLOAD_OFFSET;
+    bytes_put16(udp, bytes_get16(message + 2));
+    bytes_put16(udp + 2, bytes_get16(message));
+    bytes_put32(udp + 4, 8 << 16); /* no sum */
+    net_now += 50;
+    assert_int_equal(net_give(bytes, head_datagram(bytes, IPV4_PROTOCOL_UDP, PEER_V4, OUR_V4, 8)),
+                     0);
+    struct stack_probe_answer got = answer();
+    assert_int_equal(got.outcome, STACK_PROBE_REPLY);
+    assert_int_equal(got.rtt_us, 50);
+    assert_int_equal(counter(STACK_COUNTER_UDP_NO_PORTS), 0);
+    assert_false(net_pull());
+}
+
+static void a_dead_neighbor_is_told_by_ourselves(void **state)
+{
+    (void)state;
+    for (int kind = STACK_PROBE_ECHO; kind <= STACK_PROBE_UDP; kind++) {
+        struct stack_probe probe = echo_56;
+        probe.kind = (uint8_t)kind;
+        probe.destination_v4 = 0x0a4d0020 + (uint32_t)kind;
+        probe.timeout_us = 20000000;
+        assert_int_equal(send_probe(probe), kind);
+        net_wait(19000000);
+        struct stack_probe_answer got = answer();
+        assert_int_equal(got.outcome, STACK_PROBE_ERROR);
+        assert_int_equal(got.from_v4, 0);
+        assert_int_equal(got.type, ICMP_DESTINATION_UNREACHABLE);
+        assert_int_equal(got.code, ICMP_CODE_HOST_UNREACHABLE);
+        no_answer();
+    }
+}
+
 static void too_big_teaches_the_path_mtu(void **state)
 {
     (void)state;
@@ -342,6 +383,8 @@ int main(void)
         TEST(strangers_answers_are_dropped),
         TEST(errors_are_told_with_their_sender),
         TEST(udp_goes_to_a_new_port_each_time),
+        TEST(a_udp_reply_is_an_answer),
+        TEST(a_dead_neighbor_is_told_by_ourselves),
         TEST(too_big_teaches_the_path_mtu),
         TEST(what_cannot_be_sent),
         TEST(probers_are_apart),
