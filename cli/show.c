@@ -129,6 +129,36 @@ void show_flushed(FILE *out, const json_t *answer)
     fprintf(out, "%" PRIu64 " neighbors forgotten\n", number(answer, "removed"));
 }
 
+static void waiting_add(struct table *table, const json_t *waiting)
+{
+    char age[TEXT_MAX], total[TEXT_MAX];
+    table_add(table, "%s", text(waiting, "source"));
+    table_add(table, "%s", text(waiting, "destination"));
+    table_add(table, "%" PRIu64, number(waiting, "protocol"));
+    table_add(table, "%" PRIu64, number(waiting, "identification"));
+    table_add(table, "%s", flag(waiting, "refused") ? "refused" : "waiting");
+    table_add(table, "%" PRIu64, number(waiting, "fragments"));
+    table_add(table, "%" PRIu64, number(waiting, "received_bytes"));
+    table_add(table, "%s", maybe(waiting, "total_bytes", total));
+    table_add(table, "%" PRIu64, number(waiting, "memory_bytes"));
+    table_add(table, "%s", unit_duration(number(waiting, "age_us"), age));
+}
+
+void show_reassembly(FILE *out, const json_t *answer)
+{
+    static const char *const headings[] = {"Source",    "Destination", "Proto", "Id",     "State",
+                                           "Fragments", "Bytes",       "Of",    "Memory", "Age"};
+    struct table table;
+    const json_t *waiting;
+    size_t i;
+    table_open(&table, "llrrlrrrrr", headings);
+    json_array_foreach(json_object_get(answer, "reassembly"), i, waiting)
+        waiting_add(&table, waiting);
+    table_print(&table, out);
+    fprintf(out, "%" PRIu64 " of %" PRIu64 " bytes of memory held\n",
+            number(answer, "memory_bytes"), number(answer, "memory_max"));
+}
+
 void show_routes(FILE *out, const json_t *answer)
 {
     static const char *const headings[] = {"Network", "Gateway", "Interface"};

@@ -11,6 +11,7 @@ void show_connection(FILE *out, const json_t *answer);
 void show_listeners(FILE *out, const json_t *answer);
 void show_arp(FILE *out, const json_t *answer);
 void show_flushed(FILE *out, const json_t *answer);
+void show_reassembly(FILE *out, const json_t *answer);
 void show_routes(FILE *out, const json_t *answer);
 void show_interfaces(FILE *out, const json_t *answer);
 void show_settings(FILE *out, const json_t *answer);
