@@ -64,7 +64,6 @@
     COUNTER(IP_IN_ADDR_ERRORS, "IpInAddrErrors",                                                   \
             "dropped: for another host, and ip.forward is off")                                    \
     COUNTER(IP_IN_UNKNOWN_PROTOS, "IpInUnknownProtos", "dropped: protocol without a handler")      \
-    COUNTER(IP_IN_FRAGMENTS, "IpInFragments", "dropped: a fragment")                               \
     COUNTER(IP_REASM_REQDS, "IpReasmReqds", "fragments received that are to be put together")      \
     COUNTER(IP_REASM_OKS, "IpReasmOKs", "datagrams put together from fragments")                   \
     COUNTER(IP_REASM_FAILS, "IpReasmFails", "failures to put a datagram together, for any reason") \

@@ -14,9 +14,6 @@
 enum {
     OFFSET_UNIT = 8,
     FLAG_MORE_FRAGMENTS = 0x2000,
-    OPTION_END = 0,
-    OPTION_NOP = 1,
-    OPTION_COPIED = 0x80, /* the option stands in every fragment (RFC 791, 3.1) */
 };
 
 /* A datagram that is being cut. */
@@ -34,28 +31,28 @@ struct fragment_cut {
     bool has_checksum;
 };
 
-/* Leaves out the options that only the first fragment carries. Bytes that are no options end the
+/* Leaves out the options that only the first fragment carries (RFC 791, 3.1). Bytes that are no options end the
    list. Returns the header's size. */
 static size_t write_later_header(const uint8_t *header, size_t header_bytes, uint8_t *later)
 {
     size_t at = IPV4_HEADER_BYTES, size = IPV4_HEADER_BYTES;
     memcpy(later, header, IPV4_HEADER_BYTES);
-    while (at < header_bytes && header[at] != OPTION_END) {
-        if (header[at] == OPTION_NOP) {
+    while (at < header_bytes && header[at] != IPV4_OPTION_END) {
+        if (header[at] == IPV4_OPTION_NO_OPERATION) {
             at++;
             continue;
         }
         size_t length = at + 1 < header_bytes ? header[at + 1] : 0;
         if (length < 2 || length > header_bytes - at)
             break;
-        if (header[at] & OPTION_COPIED) {
+        if (header[at] & IPV4_OPTION_COPIED) {
             memcpy(later + size, header + at, length);
             size += length;
         }
         at += length;
     }
     while (size % 4 != 0)
-        later[size++] = OPTION_END;
+        later[size++] = IPV4_OPTION_END;
     later[0] = (uint8_t)(4 << 4 | size / 4);
     return size;
 }
@@ -117,8 +114,8 @@ static size_t count_fragments(const struct fragment_cut *cut)
 static struct packet *make_fragment(struct stack *stack, const struct fragment_cut *cut,
                                     size_t offset, size_t *size)
 {
-    const uint8_t *ethernet = cut->frame->piece[0].data;
-    const uint8_t *header = offset == 0 ? ethernet + ETHERNET_HEADER_BYTES : cut->later_header;
+    const uint8_t *header =
+        offset == 0 ? cut->frame->piece[0].data + ETHERNET_HEADER_BYTES : cut->later_header;
     size_t header_bytes = offset == 0 ? cut->header_bytes : cut->later_header_bytes;
     size_t left = cut->payload_bytes - offset;
     bool last = left <= cut->mtu_bytes - header_bytes;
@@ -129,7 +126,6 @@ static struct packet *make_fragment(struct stack *stack, const struct fragment_c
         return NULL;
     uint8_t *ip = packet->bytes + ETHERNET_HEADER_BYTES;
     uint8_t *payload = ip + header_bytes;
-    memcpy(packet->bytes, ethernet, ETHERNET_HEADER_BYTES);
     memcpy(ip, header, header_bytes);
     frame_copy_range(cut->frame, ETHERNET_HEADER_BYTES + cut->header_bytes + offset, payload,
                      *size);
@@ -140,7 +136,6 @@ static struct packet *make_fragment(struct stack *stack, const struct fragment_c
     bytes_put16(ip + 2, (uint16_t)(header_bytes + *size));
     bytes_put16(ip + 6, (uint16_t)(more | (cut->base + offset) / OFFSET_UNIT));
     ipv4_write_checksum(ip);
-    packet->frame.interface = cut->frame->interface;
     return packet;
 }
 
@@ -161,12 +156,12 @@ static int make_fragments(struct stack *stack, const struct fragment_cut *cut,
 }
 
 /* Hands the fragments to their neighbor. When it can't take one, the rest is of no use. */
-static int send_fragments(struct stack *stack, struct packet_queue *queue, uint32_t next_hop,
+static int send_fragments(struct stack *stack, struct packet_queue *queue, const struct ip_hop *hop,
                           uint64_t now_us)
 {
     struct packet *packet;
     while ((packet = packet_queue_pop(queue))) {
-        int sent = neighbor_resolve(stack, &packet->frame, packet->bytes, next_hop, now_us);
+        int sent = ip_transmit(stack, &packet->frame, packet->bytes, hop, now_us);
         if (sent > 0)
             stack_queue_packet(stack, packet);
         else
@@ -181,7 +176,7 @@ static int send_fragments(struct stack *stack, struct packet_queue *queue, uint3
 }
 
 int fragment_output(struct stack *stack, const struct frame *frame, size_t mtu_bytes,
-                    uint32_t next_hop, uint64_t now_us)
+                    const struct ip_hop *hop, uint64_t now_us)
 {
     struct fragment_cut cut;
     struct packet_queue queue = {0};
@@ -189,7 +184,7 @@ int fragment_output(struct stack *stack, const struct frame *frame, size_t mtu_b
     if (stack->out.count + count_fragments(&cut) > PACKET_QUEUE_MAX ||
         make_fragments(stack, &cut, &queue) < 0)
         return stack_drop(stack, STACK_COUNTER_IP_FRAG_FAILS, 0, frame_size(frame), now_us);
-    if (send_fragments(stack, &queue, next_hop, now_us) < 0)
+    if (send_fragments(stack, &queue, hop, now_us) < 0)
         return -1;
     stack_count(stack, STACK_COUNTER_IP_FRAG_OKS);
     return 0;

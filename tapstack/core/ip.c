@@ -189,6 +189,19 @@ int ip_deliver(struct stack *stack, struct ip_datagram *datagram, uint64_t now_u
     }
 }
 
+/* A fragment waits for the others; the last to come makes the whole (stage S22). */
+static int receive_fragment(struct stack *stack, const struct ip_datagram *fragment,
+                            uint64_t now_us)
+{
+    struct reassembly_whole whole;
+    int result = reassembly_input(stack, fragment, &whole, now_us);
+    if (result != 1)
+        return result;
+    result = ip_deliver(stack, &whole.datagram, now_us);
+    reassembly_release(stack, &whole);
+    return result;
+}
+
 /* A datagram for this host, whole or in part. */
 static int receive_datagram(struct stack *stack, struct ip_datagram *datagram, uint64_t now_us)
 {
@@ -196,7 +209,7 @@ static int receive_datagram(struct stack *stack, struct ip_datagram *datagram, u
     datagram->source = ip_address_from_v4(header->source_v4);
     datagram->destination = ip_address_from_v4(header->destination_v4);
     if (header->fragment_offset != 0 || header->more_fragments)
-        return drop(stack, datagram, STACK_COUNTER_IP_IN_FRAGMENTS, now_us);
+        return receive_fragment(stack, datagram, now_us);
     return ip_deliver(stack, datagram, now_us);
 }
 

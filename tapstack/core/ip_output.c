@@ -9,6 +9,7 @@
 #include "../wire/checksum.h"
 #include "../wire/ethernet.h"
 #include "../wire/icmp.h"
+#include "fragment.h"
 #include "ip.h"
 #include "state.h"
 #include "tcp.h"
@@ -189,6 +190,22 @@ static void write_group_mac(uint32_t group_v4, uint8_t *mac)
     bytes_put32(mac + 2, 0x5e000000 | (group_v4 & 0x7fffff));
 }
 
+/* Is this frame too large for its link? A super-frame is cut by its segments. */
+static bool is_too_big(const struct frame *frame, uint16_t mtu_bytes)
+{
+    return frame->segment_bytes == 0 &&
+           frame_size(frame) > (size_t)ETHERNET_HEADER_BYTES + mtu_bytes;
+}
+
+static int send_too_big(struct stack *stack, const struct frame *frame, const uint8_t *header,
+                        const struct ip_hop *hop, uint64_t now_us)
+{
+    enum { DONT_FRAGMENT = 0x40 };
+    if (header[ETHERNET_HEADER_BYTES + 6] & DONT_FRAGMENT)
+        return stack_drop(stack, STACK_COUNTER_IP_FRAG_FAILS, 0, frame_size(frame), now_us);
+    return fragment_output(stack, frame, stack->interface[hop->interface].mtu_bytes, hop, now_us);
+}
+
 int ip_transmit(struct stack *stack, struct frame *frame, uint8_t *header, const struct ip_hop *hop,
                 uint64_t now_us)
 {
@@ -199,6 +216,8 @@ int ip_transmit(struct stack *stack, struct frame *frame, uint8_t *header, const
             .type = ETHERTYPE_IPV4,
         },
         header);
+    if (is_too_big(frame, stack->interface[hop->interface].mtu_bytes))
+        return send_too_big(stack, frame, header, hop, now_us);
     if (!hop->group)
         return neighbor_resolve(stack, frame, header, hop->v4, now_us);
     write_group_mac(hop->v4, header);

@@ -477,6 +477,8 @@ static void describe_whole(const uint8_t *bytes, size_t size, const struct frame
     (void)error;
     datagram->payload = bytes + datagram->header.header_bytes;
     datagram->payload_bytes = size - datagram->header.header_bytes;
+    uint8_t pointer; /* the first fragment's options were read before */
+    ipv4_options_parse(bytes, datagram->header.header_bytes, &datagram->options, &pointer);
     datagram->source = ip_address_from_v4(datagram->header.source_v4);
     datagram->destination = ip_address_from_v4(datagram->header.destination_v4);
 }

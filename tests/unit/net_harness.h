@@ -254,4 +254,28 @@ UNUSED static struct ipv4_header out_ip(const uint8_t **payload, size_t *payload
     return ip;
 }
 
+/* Pulls a datagram as its receiver gets it: fragments, which we send in order, are joined in
+   out_bytes under the first one's header. False when there is none. */
+UNUSED static bool net_pull_whole(void)
+{
+    static uint8_t whole[FRAME_BYTES_MAX];
+    size_t size = 0;
+    for (bool more = true; more;) {
+        if (!net_pull())
+            return false;
+        uint16_t word = bytes_get16(out_bytes + ETHERNET_HEADER_BYTES + 6);
+        more = word & 0x2000;
+        assert_int_equal((word & 0x1fff) * 8U, size == 0 ? 0 : size - IP_PAYLOAD_OFFSET);
+        size_t skipped = size == 0 ? 0 : IP_PAYLOAD_OFFSET;
+        memcpy(whole + size, out_bytes + skipped, out_size - skipped);
+        size += out_size - skipped;
+    }
+    memcpy(out_bytes, whole, size);
+    out_size = size;
+    bytes_put16(out_bytes + ETHERNET_HEADER_BYTES + 2, (uint16_t)(size - ETHERNET_HEADER_BYTES));
+    bytes_put16(out_bytes + ETHERNET_HEADER_BYTES + 6, 0);
+    sum_ip_header(out_bytes);
+    return true;
+}
+
 #endif

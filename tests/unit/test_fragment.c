@@ -122,6 +122,14 @@ static void expect_payload(size_t header_bytes, size_t size)
     assert_memory_equal(got, sent + ETHERNET_HEADER_BYTES + header_bytes, size);
 }
 
+/* Cuts the frame for a link of this MTU. */
+static int cut(const struct frame *frame, size_t mtu, uint32_t next_hop)
+{
+    struct ip_hop hop = {.v4 = next_hop};
+    net->interface[0].mtu_bytes = (uint16_t)mtu;
+    return fragment_output(net, frame, mtu, &hop, net_now);
+}
+
 static void open_net(void)
 {
     net_open(NULL);
@@ -142,7 +150,7 @@ static void test_s22_cut_at_every_mtu(void **state)
             size_t size = write_datagram(&(struct datagram){sizes[i]});
             struct frame frame = make_frame(size, 1 + (unsigned)(i + k) % 3);
             uint64_t creates = counter(STACK_COUNTER_IP_FRAG_CREATES);
-            assert_int_equal(fragment_output(net, &frame, mtus[k], PEER_V4, net_now), 0);
+            assert_int_equal(cut(&frame, mtus[k], PEER_V4), 0);
             pull_all(mtus[k]);
             expect_payload(IPV4_HEADER_BYTES, sizes[i]);
             assert_int_equal(counter(STACK_COUNTER_IP_FRAG_CREATES), creates + got_fragments);
@@ -179,7 +187,7 @@ static void test_s22_options_are_copied_by_their_flag(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct datagram datagram = {3000, rows[i].option_bytes, rows[i].options};
         struct frame frame = make_frame(write_datagram(&datagram), 3);
-        assert_int_equal(fragment_output(net, &frame, 576, PEER_V4, net_now), 0);
+        assert_int_equal(cut(&frame, 576, PEER_V4), 0);
         pull_all(576);
         expect_payload(IPV4_HEADER_BYTES + rows[i].option_bytes, 3000);
         assert_int_equal(got_first.header_bytes, IPV4_HEADER_BYTES + rows[i].option_bytes);
@@ -204,7 +212,7 @@ static void test_s22_fragments_of_a_fragment(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         size_t end = rows[i].offset + rows[i].payload_bytes;
         struct frame frame = make_frame(write_datagram(&rows[i]), 1);
-        assert_int_equal(fragment_output(net, &frame, 576, PEER_V4, net_now), 0);
+        assert_int_equal(cut(&frame, 576, PEER_V4), 0);
         pull_all(576);
         assert_int_equal(got_end, rows[i].more ? 0 : end);
         expect_bytes_once(rows[i].offset, end);
@@ -234,7 +242,7 @@ static void test_s22_the_checksum_is_filled_in_first(void **state)
         frame.flags = FRAME_CHECKSUM_PARTIAL;
         frame.checksum_start = IP_PAYLOAD_OFFSET;
         frame.checksum_offset = field;
-        assert_int_equal(fragment_output(net, &frame, mtus[i / 3 % 3], PEER_V4, net_now), 0);
+        assert_int_equal(cut(&frame, mtus[i / 3 % 3], PEER_V4), 0);
         pull_all(1500);
         assert_int_equal(out_frame.flags, 0);
         assert_int_equal(got_end, bytes);
@@ -250,15 +258,15 @@ static void test_s22_all_fragments_or_none(void **state)
     (void)state;
     open_net();
     frame = make_frame(write_datagram(&(struct datagram){65515}), 1);
-    assert_int_equal(fragment_output(net, &frame, 68, PEER_V4, net_now), -1);
+    assert_int_equal(cut(&frame, 68, PEER_V4), -1);
     assert_int_equal(counter(STACK_COUNTER_IP_FRAG_FAILS), 1);
     assert_int_equal(net_drain(), 0);
     frame = make_frame(write_datagram(&(struct datagram){60000}), 1);
     for (unsigned i = 0; i < PACKET_QUEUE_MAX / 41; i++)
-        assert_int_equal(fragment_output(net, &frame, 1500, PEER_V4, net_now), 0);
+        assert_int_equal(cut(&frame, 1500, PEER_V4), 0);
     uint32_t queued = net->out.count;
     assert_int_equal(queued, PACKET_QUEUE_MAX / 41 * 41);
-    assert_int_equal(fragment_output(net, &frame, 1500, PEER_V4, net_now), -1);
+    assert_int_equal(cut(&frame, 1500, PEER_V4), -1);
     assert_int_equal(net->out.count, queued);
     assert_int_equal(counter(STACK_COUNTER_IP_FRAG_FAILS), 2);
     assert_int_equal(counter(STACK_COUNTER_IP_FRAG_CREATES), queued);
@@ -271,7 +279,7 @@ static void test_s22_fragments_wait_for_their_neighbor(void **state)
     (void)state;
     open_net();
     struct frame frame = make_frame(write_datagram(&(struct datagram){60000}), 2);
-    assert_int_equal(fragment_output(net, &frame, 1500, FAR_V4, net_now), 0);
+    assert_int_equal(cut(&frame, 1500, FAR_V4), 0);
     assert_int_equal(neighbor_of(FAR_V4).queued, 41);
     assert_true(net_pull());
     assert_int_equal(out_arp(&ethernet).target_v4, FAR_V4);
@@ -288,11 +296,11 @@ static void test_s22_a_dead_neighbor_costs_one_drop(void **state)
     (void)state;
     open_net();
     struct frame frame = make_frame(write_datagram(&(struct datagram){60000}), 2);
-    fragment_output(net, &frame, 1500, FAR_V4, net_now);
+    cut(&frame, 1500, FAR_V4);
     while (neighbor_of(FAR_V4).state != NEIGHBOR_FAILED)
         net_wait(100000);
     uint64_t dropped = counter(STACK_COUNTER_FRAMES_DROPPED);
-    assert_int_equal(fragment_output(net, &frame, 1500, FAR_V4, net_now), -1);
+    assert_int_equal(cut(&frame, 1500, FAR_V4), -1);
     assert_int_equal(counter(STACK_COUNTER_FRAMES_DROPPED), dropped + 1);
     net_close();
 }
@@ -322,7 +330,7 @@ static void test_s22_every_allocation_may_fail(void **state)
         pool_trim(&net->pool, 0);
         allocations_left = budget;
         struct frame frame = make_frame(write_datagram(&(struct datagram){60000}), 2);
-        assert_int_equal(fragment_output(net, &frame, 1500, PEER_V4, net_now), -1);
+        assert_int_equal(cut(&frame, 1500, PEER_V4), -1);
         assert_int_equal(counter(STACK_COUNTER_IP_FRAG_FAILS), 1);
         assert_int_equal(net_drain(), 0);
         net_close();

@@ -75,8 +75,6 @@ static void to_another(uint8_t *f, size_t *n) { (void)n; set_destination(f, 0x0a
 static void to_loopback(uint8_t *f, size_t *n) { (void)n; set_destination(f, 0x7f000001); }
 static void to_zero(uint8_t *f, size_t *n) { (void)n; set_destination(f, 0); }
 static void to_other_group(uint8_t *f, size_t *n) { (void)n; set_destination(f, 0xe0000005); }
-static void first_fragment(uint8_t *f, size_t *n) { (void)n; set_fragment(f, 0x2000); }
-static void middle_fragment(uint8_t *f, size_t *n) { (void)n; set_fragment(f, 0x2001); }
 static void last_fragment(uint8_t *f, size_t *n) { (void)n; set_fragment(f, 0x1fff); }
 
 static const struct row refused[] = {
@@ -106,9 +104,7 @@ static const struct row refused[] = {
     {"to loopback", to_loopback, STACK_COUNTER_IP_IN_MARTIAN_DESTINATIONS},
     {"to 0.0.0.0", to_zero, STACK_COUNTER_IP_IN_MARTIAN_DESTINATIONS},
     {"to a group we are not in", to_other_group, STACK_COUNTER_IP_IN_NOT_JOINED},
-    {"first fragment", first_fragment, STACK_COUNTER_IP_IN_FRAGMENTS},
-    {"middle fragment", middle_fragment, STACK_COUNTER_IP_IN_FRAGMENTS},
-    {"last fragment", last_fragment, STACK_COUNTER_IP_IN_FRAGMENTS},
+    {"a fragment behind the end", last_fragment, STACK_COUNTER_IP_REASM_TOO_LONG},
 };
 /* clang-format on */
 
@@ -140,11 +136,11 @@ static void test_a_drop_is_told_with_its_reason(void **state)
     net_open(NULL);
     size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "", 0, PEER_V4, OUR_V4);
     uint64_t cursor = stack_event_count(net);
-    set_fragment(bytes, 0x2000);
+    checksum_off(bytes, &size);
     net_give(bytes, size);
     assert_true(stack_next_event(net, &cursor, &event, NULL));
     assert_int_equal(event.kind, STACK_EVENT_DROP);
-    assert_int_equal(event.argument[0], STACK_COUNTER_IP_IN_FRAGMENTS);
+    assert_int_equal(event.argument[0], STACK_COUNTER_IP_IN_CSUM_ERRORS);
     assert_int_equal(event.argument[1], size - ETHERNET_HEADER_BYTES);
     assert_true(event.at_us == net_now);
     assert_false(stack_next_event(net, &cursor, &event, NULL));
@@ -381,6 +377,7 @@ static void test_checksum_in_software_over_odd_pieces(void **state)
     size_t size;
     (void)state;
     net_open(NULL);
+    net->interface[0].mtu_bytes = 9000;
     learn_peer();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         send_segment(sizes[i][0], sizes[i][1], 0);
@@ -437,7 +434,29 @@ static void test_more_than_65535_bytes_are_refused(void **state)
     assert_int_equal(ip_output(net, &frame, huge, &send, net_now), -1);
     assert_int_equal(counter(STACK_COUNTER_IP_OUT_DISCARDS), 1);
     frame.piece[0].size--;
-    assert_int_equal(ip_output(net, &frame, huge, &send, net_now), 1);
+    assert_int_equal(ip_output(net, &frame, huge, &send, net_now), 0);
+    assert_int_equal(net_drain(), 45); /* fragments */
+    net_close();
+}
+
+/* What the link can't take in one piece leaves in several, but not against its will. */
+static void test_s22_more_than_the_mtu_is_fragmented(void **state)
+{
+    static uint8_t large[ETHERNET_HEADER_BYTES + 1501];
+    struct ip_send send = {OUR_V4, PEER_V4, IPV4_PROTOCOL_UDP, 64};
+    struct frame frame = {.piece_count = 1, .piece = {{large, sizeof large}}};
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    assert_int_equal(ip_output(net, &frame, large, &send, net_now), 0);
+    assert_int_equal(net_drain(), 2);
+    assert_int_equal(counter(STACK_COUNTER_IP_FRAG_OKS), 1);
+    send.dont_fragment = true;
+    assert_int_equal(ip_output(net, &frame, large, &send, net_now), -1);
+    assert_int_equal(counter(STACK_COUNTER_IP_FRAG_FAILS), 1);
+    frame.piece[0].size--;
+    assert_int_equal(ip_output(net, &frame, large, &send, net_now), 1);
+    assert_int_equal(counter(STACK_COUNTER_IP_FRAG_CREATES), 2);
     net_close();
 }
 
@@ -502,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_checksum_in_software_over_odd_pieces),
         cmocka_unit_test(test_checksum_is_left_to_the_device),
         cmocka_unit_test(test_more_than_65535_bytes_are_refused),
+        cmocka_unit_test(test_s22_more_than_the_mtu_is_fragmented),
         cmocka_unit_test(test_waiting_frame_keeps_its_offload_fields),
         cmocka_unit_test(test_random_frames),
     };
