@@ -136,6 +136,7 @@ void control_device(json_t *json, struct device *device);
 
 /* control_interface.c */
 enum control_progress control_act_interface(struct control_client *client);
+
 /* control_reassembly.c */
 enum control_progress control_show_reassembly(struct control_client *client);
 
