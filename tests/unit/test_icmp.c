@@ -2,6 +2,7 @@
    be (stages S23 and S24). */
 #include "net_harness.h"
 
+#include "../../tapstack/core/icmp.h"
 #include "../../tapstack/wire/udp.h"
 
 static uint8_t bytes[FRAME_BYTES_MAX];
@@ -338,6 +339,258 @@ static void test_no_error_to_groups(void **state)
     net_close();
 }
 
+/* A datagram of size bytes of payload from the peer, as IP hands it on. */
+static struct ip_datagram make_datagram(uint8_t protocol, uint32_t source, uint32_t destination,
+                                        size_t size)
+{
+    static const struct frame frame = {.piece_count = 1};
+    head_datagram(bytes, protocol, source, destination, size);
+    struct ip_datagram datagram = {
+        .frame = &frame,
+        .packet = bytes + ETHERNET_HEADER_BYTES,
+        .payload = bytes + IP_PAYLOAD_OFFSET,
+        .payload_bytes = size,
+        .source = ip_address_from_v4(source),
+        .destination = ip_address_from_v4(destination),
+    };
+    /* a source that cannot be has no readable header either: it is filled in */
+    ipv4_parse(datagram.packet, IPV4_HEADER_BYTES + size, &datagram.header);
+    return datagram;
+}
+
+/* Every error that there is, to a datagram for us and to one that passes: from where, what it
+   quotes, of what precedence (RFC 1812, 4.3.2). */
+static void test_s20_every_error_is_sent(void **state)
+{
+    static const struct {
+        uint8_t type, codes;
+        uint32_t rest;
+        enum stack_counter counter;
+    } rows[] = {
+        {ICMP_DESTINATION_UNREACHABLE, 16, 0x0384, STACK_COUNTER_ICMP_OUT_DEST_UNREACHS},
+        {ICMP_REDIRECT, 4, 0x0a4d0009, STACK_COUNTER_ICMP_OUT_REDIRECTS},
+        {ICMP_TIME_EXCEEDED, 2, 0, STACK_COUNTER_ICMP_OUT_TIME_EXCDS},
+        {ICMP_PARAMETER_PROBLEM, 2, 0x14000000, STACK_COUNTER_ICMP_OUT_PARM_PROBS},
+    };
+    struct icmp_header icmp;
+    uint64_t sent = 0;
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (uint8_t code = 0; code < rows[i].codes; code++) {
+            for (int passing = 0; passing < 2; passing++) {
+                uint64_t before = counter(rows[i].counter);
+                size_t body_bytes = passing ? 1000 : 40;
+                struct ip_datagram datagram = make_datagram(
+                    IPV4_PROTOCOL_UDP, PEER_V4, passing ? 0x0a090909 : OUR_V4, body_bytes);
+                icmp_send_error(net, &datagram, rows[i].type, code, rows[i].rest, net_now);
+                assert_true(net_pull());
+                struct ipv4_header ip = out_ip(&payload, &payload_bytes);
+                assert_int_equal(ip.source_v4, OUR_V4);
+                assert_int_equal(ip.destination_v4, PEER_V4);
+                assert_int_equal(ip.tos, 0xc0);
+                assert_int_equal(ip.total_bytes, passing ? 576 : 20 + 8 + 20 + 40);
+                assert_int_equal(icmp_parse(payload, payload_bytes, &icmp), 0);
+                assert_int_equal(icmp.type, rows[i].type);
+                assert_int_equal(icmp.code, code);
+                assert_int_equal(icmp.rest, rows[i].rest);
+                assert_memory_equal(payload + 8, datagram.packet, payload_bytes - 8);
+                assert_int_equal(counter(rows[i].counter), before + 1);
+                assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_MSGS), ++sent);
+            }
+        }
+    }
+    net_close();
+}
+
+/* RFC 1122, 3.2.2 and RFC 1812, 4.3.2.7: what no error is ever sent about. */
+static void test_what_no_error_is_sent_about(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t source, destination;
+        uint8_t protocol, first_byte;
+        bool to_group;
+        uint16_t fragment_offset;
+    } rows[] = {
+        {"a limited broadcast", PEER_V4, 0xffffffff, 17, 0, false, 0},
+        {"a network's broadcast", PEER_V4, 0x0a4d00ff, 17, 0, false, 0},
+        {"a multicast", PEER_V4, 0xe0000005, 17, 0, false, 0},
+        {"a class E address", PEER_V4, 0xf0000001, 17, 0, false, 0},
+        {"a broadcast frame", PEER_V4, OUR_V4, 17, 0, true, 0},
+        {"a later fragment", PEER_V4, OUR_V4, 17, 0, false, 8},
+        {"from nobody", 0, OUR_V4, 17, 0, false, 0},
+        {"from network 0", 0x00000005, OUR_V4, 17, 0, false, 0},
+        {"from loopback", 0x7f000001, OUR_V4, 17, 0, false, 0},
+        {"from a multicast group", 0xe0000005, OUR_V4, 17, 0, false, 0},
+        {"from class E", 0xf0000001, OUR_V4, 17, 0, false, 0},
+        {"from the limited broadcast", 0xffffffff, OUR_V4, 17, 0, false, 0},
+        {"from our network's broadcast", 0x0a4d00ff, OUR_V4, 17, 0, false, 0},
+        {"from ourselves", OUR_V4, OUR_V4, 17, 0, false, 0},
+        {"unreachable", PEER_V4, OUR_V4, 1, ICMP_DESTINATION_UNREACHABLE, false, 0},
+        {"source quench", PEER_V4, OUR_V4, 1, ICMP_SOURCE_QUENCH, false, 0},
+        {"redirect", PEER_V4, OUR_V4, 1, ICMP_REDIRECT, false, 0},
+        {"time exceeded", PEER_V4, OUR_V4, 1, ICMP_TIME_EXCEEDED, false, 0},
+        {"parameter problem", PEER_V4, OUR_V4, 1, ICMP_PARAMETER_PROBLEM, false, 0},
+    };
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ip_datagram datagram =
+            make_datagram(rows[i].protocol, rows[i].source, rows[i].destination, 40);
+        bytes[IP_PAYLOAD_OFFSET] = rows[i].first_byte;
+        datagram.to_group = rows[i].to_group;
+        datagram.header.fragment_offset = rows[i].fragment_offset;
+        icmp_send_error(net, &datagram, ICMP_TIME_EXCEEDED, 0, 0, net_now);
+        if (net_drain() != 0)
+            fail_msg("answered: %s", rows[i].name);
+    }
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_MSGS), 0);
+    struct ip_datagram empty = make_datagram(IPV4_PROTOCOL_ICMP, PEER_V4, OUR_V4, 0);
+    icmp_send_error(net, &empty, ICMP_TIME_EXCEEDED, 0, 0, net_now); /* no type: may be an error */
+    assert_int_equal(net_drain(), 0);
+    struct ip_datagram echo = make_datagram(IPV4_PROTOCOL_ICMP, PEER_V4, OUR_V4, 8);
+    bytes[IP_PAYLOAD_OFFSET] = ICMP_ECHO_REQUEST;
+    icmp_send_error(net, &echo, ICMP_TIME_EXCEEDED, 0, 0, net_now); /* but a request is one */
+    assert_int_equal(net_drain(), 1);
+    net_close();
+}
+
+static void host_10(struct stack_config *config)
+{
+    config->settings.icmp_error_rate_host = 10;
+    config->settings.icmp_error_rate = 100;
+}
+
+/* Who asks for a thousand errors leaves some to the others. */
+static void test_errors_are_limited_for_each_host(void **state)
+{
+    (void)state;
+    net_open(host_10);
+    for (uint32_t host = 0; host < 3; host++) {
+        struct mac_address mac = {{2, 0, 0, 0, 1, (uint8_t)host}};
+        give_arp(ARP_REQUEST, &mac, 0x0a4d0050 + host, &no_mac, OUR_V4);
+        net_drain();
+        unsigned sent = 0;
+        for (int i = 0; i < 1000; i++) {
+            struct ip_datagram datagram =
+                make_datagram(IPV4_PROTOCOL_UDP, 0x0a4d0050 + host, OUR_V4, 8);
+            icmp_send_error(net, &datagram, ICMP_TIME_EXCEEDED, 0, 0, net_now);
+            sent += net_drain();
+        }
+        assert_int_equal(sent, 10);
+    }
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_RATE_LIMIT_HOST), 3 * 990);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_RATE_LIMIT_GLOBAL), 0);
+    net_close();
+}
+
+/* ---- timestamps ---- */
+
+static void utc_known(struct stack_config *config)
+{
+    /* net_now is 1 s: the day began 3,661.5 s before it */
+    config->utc_offset_us = UINT64_C(20000) * 86400 * 1000000 + UINT64_C(3660500000);
+}
+
+static void give_timestamp(uint32_t destination, size_t body_bytes)
+{
+    uint8_t times[ICMP_TIMESTAMP_BYTES + 1] = {1, 2, 3, 4, 9, 9, 9, 9, 9, 9, 9, 9};
+    net_give(bytes, make_icmp(bytes, ICMP_TIMESTAMP_REQUEST, 0, 0x00070003, times, body_bytes,
+                              PEER_V4, destination));
+}
+
+static void expect_timestamp(uint32_t received)
+{
+    struct icmp_header icmp;
+    give_timestamp(OUR_V4, ICMP_TIMESTAMP_BYTES);
+    assert_true(net_pull());
+    out_ip(&payload, &payload_bytes);
+    assert_int_equal(icmp_parse(payload, payload_bytes, &icmp), 0);
+    assert_int_equal(icmp.type, ICMP_TIMESTAMP_REPLY);
+    assert_int_equal(icmp.rest, 0x00070003);
+    assert_int_equal(payload_bytes, 20);
+    assert_int_equal(bytes_get32(payload + 8), 0x01020304);
+    assert_int_equal(bytes_get32(payload + 12), received);
+    assert_int_equal(bytes_get32(payload + 16), received);
+}
+
+static void test_timestamps_tell_the_time_of_day(void **state)
+{
+    (void)state;
+    net_open(utc_known);
+    learn_peer();
+    expect_timestamp(3661500);
+    net_now += (UINT64_C(86400) - 3662) * 1000000;
+    learn_peer();
+    expect_timestamp(86399500);
+    net_now += 500000; /* midnight */
+    expect_timestamp(0);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_OUT_TIMESTAMP_REPS), 3);
+    net_close();
+}
+
+static void test_timestamps_of_a_clock_of_our_own(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    expect_timestamp(UINT32_C(0x80000000) | 1000);
+    net_close();
+}
+
+static void test_timestamps_that_get_no_answer(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    for (size_t size = 0; size < ICMP_TIMESTAMP_BYTES; size++)
+        give_timestamp(OUR_V4, size);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_ERRORS), ICMP_TIMESTAMP_BYTES);
+    give_timestamp(0x0a4d00ff, ICMP_TIMESTAMP_BYTES);
+    stack_settings(net)->icmp_timestamp = 0;
+    give_timestamp(OUR_V4, ICMP_TIMESTAMP_BYTES);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_IGNORED), 2);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_TIMESTAMPS), ICMP_TIMESTAMP_BYTES + 2);
+    assert_int_equal(net_drain(), 0);
+    net_close();
+}
+
+/* ---- settings of echo ---- */
+
+static void test_echo_can_be_switched_off(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    stack_settings(net)->icmp_echo = 0;
+    assert_int_equal(give_echo(PEER_V4, OUR_V4), -1);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_ECHOS), 1);
+    assert_int_equal(counter(STACK_COUNTER_ICMP_IN_IGNORED), 1);
+    net_close();
+}
+
+static void test_echo_to_a_group_can_be_answered(void **state)
+{
+    static const uint32_t groups[] = {0xffffffff, 0x0a4d00ff, 0xe0000001};
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    stack_settings(net)->icmp_echo_broadcast = 1;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(give_echo(PEER_V4, groups[i]), 0);
+        assert_true(net_pull());
+        assert_int_equal(out_ip(&payload, &payload_bytes).source_v4, OUR_V4);
+    }
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "", 0, PEER_V4, OUR_V4);
+    memset(bytes, 0xff, 6); /* our address in a broadcast frame */
+    assert_int_equal(net_give(bytes, size), -1);
+    net_close();
+}
+
 /* Errors sent for so many datagrams that come at this instant. */
 static unsigned errors_for(unsigned datagrams)
 {
@@ -418,6 +671,14 @@ int main(void)
         cmocka_unit_test(test_s24_udp_without_a_socket_is_unreachable),
         cmocka_unit_test(test_udp_that_is_malformed),
         cmocka_unit_test(test_no_error_to_groups),
+        cmocka_unit_test(test_s20_every_error_is_sent),
+        cmocka_unit_test(test_what_no_error_is_sent_about),
+        cmocka_unit_test(test_errors_are_limited_for_each_host),
+        cmocka_unit_test(test_timestamps_tell_the_time_of_day),
+        cmocka_unit_test(test_timestamps_of_a_clock_of_our_own),
+        cmocka_unit_test(test_timestamps_that_get_no_answer),
+        cmocka_unit_test(test_echo_can_be_switched_off),
+        cmocka_unit_test(test_echo_to_a_group_can_be_answered),
         cmocka_unit_test(test_errors_are_limited),
         cmocka_unit_test(test_rate_0_sends_none),
         cmocka_unit_test(test_identification_is_no_counter),
