@@ -169,6 +169,10 @@ static struct command_slot slot_read(const char *text, size_t size)
     snprintf(key ? slot.key : slot.word, sizeof slot.key, "%.*s", (int)first, text);
     if (space)
         snprintf(slot.word, sizeof slot.word, "%.*s", (int)(size - first - 1), space + 1);
+    char *dots = strstr(slot.word, "...");
+    slot.rest = dots != NULL;
+    if (dots)
+        *dots = '\0';
     return slot;
 }
 
@@ -186,7 +190,7 @@ int command_slots(const struct command *command, struct command_slot *slots)
 
 static bool word_is_number(const char *word)
 {
-    static const char *const numbers[] = {"ID", "COUNT", "PORT", "BYTES", "TTL", "HOPS"};
+    static const char *const numbers[] = {"ID", "COUNT", "PORT", "BYTES", "TTL", "HOPS", "NUMBER"};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (strcmp(word, numbers[i]) == 0)
             return true;
@@ -240,6 +244,26 @@ static void usage_write(const struct command *command, const char *problem, cons
              strcmp(word, "ID") == 0 ? " (show connections lists them)" : "");
 }
 
+/* Words as one text again; what only quotes have held together is put in quotes. */
+static json_t *rest_read(char *const *words, int count)
+{
+    size_t size = 1;
+    for (int i = 0; i < count; i++)
+        size += strlen(words[i]) + 3;
+    char *text = malloc(size);
+    size_t used = 0;
+    if (!text)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        const char *quote = words[i][strcspn(words[i], " \t#;")] || !words[i][0] ? "\"" : "";
+        used += (size_t)snprintf(text + used, size - used, "%s%s%s%s", i > 0 ? " " : "", quote,
+                                 words[i], quote);
+    }
+    json_t *json = json_string(text);
+    free(text);
+    return json;
+}
+
 /* Takes the slot's value from words. Returns how many words that took, or -1. */
 static int slot_take(const struct command_slot *slot, char *const *words, int count, json_t *object,
                      char *error, size_t error_size)
@@ -247,6 +271,10 @@ static int slot_take(const struct command_slot *slot, char *const *words, int co
     char lower[sizeof slot->word];
     const char *name = slot_name(slot, lower);
     int pair = slot->key[0] && slot->word[0];
+    if (slot->rest) {
+        json_object_set_new(object, name, rest_read(words, count));
+        return count;
+    }
     if (!slot->word[0]) {
         json_object_set_new(object, name, json_true());
         return 1;

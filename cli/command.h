@@ -8,15 +8,15 @@
 #include <stdio.h>
 
 enum {
-    COMMAND_WORDS_MAX = 32, /* of a line */
+    COMMAND_WORDS_MAX = 64, /* of a line */
     COMMAND_ARGUMENTS_MAX = 8,
 };
 
 struct console;
 
 /* arguments, as help shows them: `WORD` must be given, `[WORD]` may be, `[key WORD]` is a pair that
-   may stand anywhere, `[key]` is a flag. The request gets them under the key's name, or under
-   the word's in small letters. */
+   may stand anywhere, `[key]` is a flag, `WORD...` is all the rest of the line, as one text. The
+   request gets them under the key's name, or under the word's in small letters. */
 struct command {
     const char *words; /* "show connections" */
     const char *arguments;
@@ -36,6 +36,7 @@ struct command_slot {
     char key[16];  /* "" for a positional one */
     char word[16]; /* "" for a flag */
     bool optional;
+    bool rest; /* takes all words that are left */
 };
 /* slots: COMMAND_ARGUMENTS_MAX. Returns how many there are. */
 int command_slots(const struct command *command, struct command_slot *slots);

@@ -1,7 +1,8 @@
 /* The console's commands, and one line done: ask the daemon, print its answer. */
-#define _GNU_SOURCE /* ppoll */
+#define _GNU_SOURCE /* ppoll, memfd_create */
 #include "console.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "show.h"
@@ -20,6 +22,7 @@ static int run_watch(struct console *, const struct command *, json_t *);
 static int run_ping(struct console *, const struct command *, json_t *);
 static int run_traceroute(struct console *, const struct command *, json_t *);
 static int run_capture_start(struct console *, const struct command *, json_t *);
+static int run_filter_load(struct console *, const struct command *, json_t *);
 
 const struct command command_list[] = {
     {.words = "show",
@@ -147,6 +150,57 @@ const struct command command_list[] = {
      .request = "set",
      .writes = true,
      .print = show_set},
+    {.words = "filter show",
+     .arguments = "[json]",
+     .help = "the packet filter: policies, rules, and what they have decided on",
+     .request = "filter.show",
+     .print = show_filter},
+    {.words = "filter add",
+     .arguments = "CHAIN [at NUMBER] RULE...",
+     .help = "add a rule: filter add input reject proto tcp port 22",
+     .request = "filter.add",
+     .writes = true},
+    {.words = "filter delete",
+     .arguments = "CHAIN NUMBER",
+     .help = "delete a rule",
+     .request = "filter.delete",
+     .writes = true},
+    {.words = "filter policy",
+     .arguments = "CHAIN POLICY",
+     .help = "accept or drop what no rule decides on",
+     .request = "filter.policy",
+     .writes = true},
+    {.words = "filter load",
+     .arguments = "FILE",
+     .help = "put the rules of FILE in the place of all (- is standard input)",
+     .request = "filter.load",
+     .writes = true,
+     .run = run_filter_load},
+    {.words = "filter save",
+     .arguments = "",
+     .help = "print the rules as filter load reads them",
+     .request = "filter.show",
+     .print = show_filter_text},
+    {.words = "filter flush",
+     .arguments = "",
+     .help = "delete all rules and let everything pass",
+     .request = "filter.flush",
+     .writes = true},
+    {.words = "filter test",
+     .arguments = "CHAIN PACKET...",
+     .help = "which rule decides: filter test input proto tcp to 10.77.0.2 port 80",
+     .request = "filter.test",
+     .print = show_filter_test},
+    {.words = "show flows",
+     .arguments = "[json]",
+     .help = "the flows that the packet filter tracks",
+     .request = "show.flows",
+     .print = show_flows},
+    {.words = "flows flush",
+     .arguments = "",
+     .help = "forget all flows",
+     .request = "flows.flush",
+     .writes = true},
     {.words = "capture start",
      .arguments = "FILE [limit BYTES]",
      .help = "write all frames to FILE as pcapng (- is standard output)",
@@ -397,6 +451,53 @@ static int run_capture_start(struct console *console, const struct command *comm
     close(fd);
     json_decref(answer);
     return answer ? 0 : -1;
+}
+
+/* ---- The filter's rules ---- */
+
+/* The file's text in memory that can be passed to the daemon; -1 with remote->error. */
+static int rules_open(struct remote *remote, const char *path)
+{
+    char piece[16384];
+    ssize_t got = -1;
+    bool standard = strcmp(path, "-") == 0;
+    int from = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    int to = from >= 0 ? memfd_create("rules", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+    while (to >= 0 && (got = read(from, piece, sizeof piece)) > 0)
+        if (write(to, piece, (size_t)got) != got)
+            break;
+    if (got != 0)
+        snprintf(remote->error, sizeof remote->error, "%s: %s", path, strerror(errno));
+    if (from >= 0 && !standard)
+        close(from);
+    if (got != 0 && to >= 0) {
+        close(to);
+        to = -1;
+    }
+    return to;
+}
+
+static int run_filter_load(struct console *console, const struct command *command,
+                           json_t *arguments)
+{
+    struct remote *remote = &console->remote;
+    const char *path = json_string_value(json_object_get(arguments, "file"));
+    if (remote_ask_writing(remote) != 0)
+        return -1;
+    int fd = rules_open(remote, path);
+    if (fd < 0)
+        return -1;
+    json_t *answer = remote_ask(remote, json_pack("{s:s}", "do", command->request), fd);
+    close(fd);
+    json_decref(answer);
+    if (answer)
+        return 0;
+    if (isdigit((unsigned char)remote->error[0])) { /* the place of an error in the file */
+        char place[sizeof remote->error];
+        memcpy(place, remote->error, sizeof place);
+        snprintf(remote->error, sizeof remote->error, "%.60s:%.250s", path, place);
+    }
+    return -1;
 }
 
 static bool words_begin(const char *words, const char *first, const char *second)

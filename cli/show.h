@@ -25,6 +25,12 @@ void show_pmtu_flush(FILE *out, const json_t *answer);
 void show_set(FILE *out, const json_t *answer);
 void show_capture(FILE *out, const json_t *answer);
 
+/* show_filter.c */
+void show_filter(FILE *out, const json_t *answer);
+void show_filter_text(FILE *out, const json_t *answer);
+void show_filter_test(FILE *out, const json_t *answer);
+void show_flows(FILE *out, const json_t *answer);
+
 /* A list of counters: names, values and what they count. heading: of the names. */
 void show_counter_list(FILE *out, const json_t *list, const char *heading);
 

@@ -165,6 +165,15 @@ static int config_read_neighbor(const struct config_key *key, const char *word)
     return 0;
 }
 
+/* What the rules say is checked when all are read. */
+static int config_read_rule(const struct config_key *key, const char *word)
+{
+    char *rules = config_reading->config.filter_rules;
+    size_t used = strlen(rules), room = sizeof config_reading->config.filter_rules - used;
+    (void)key;
+    return (size_t)snprintf(rules + used, room, "%s\n", word) < room ? 0 : -1;
+}
+
 static int config_read_log_level(const struct config_key *key, const char *word)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
@@ -201,6 +210,12 @@ static const struct config_key config_keys[] = {
     {.name = "neighbors",
      .read = config_read_neighbor,
      .wants = "at most 64 neighbors such as \"10.77.0.9 02:00:00:00:00:09\"",
+     .list = true},
+    CONFIG_WORD("filter", config_read_text, CONFIG_FIELD(filter),
+                "the name of a file with rules, at most 255 bytes"),
+    {.name = "filter_rules",
+     .read = config_read_rule,
+     .wants = "rules of the packet filter, at most 8191 bytes in all",
      .list = true},
     CONFIG_WORD("user", config_read_text, CONFIG_FIELD(user),
                 "a user's name, or \"\" to stay root"),
@@ -766,6 +781,10 @@ static int config_check(const struct config *config)
     const struct stack_settings *settings = &config->settings;
     if (config_check_gateway(config) < 0)
         return -1;
+    struct stack_filter_error error;
+    if (stack_filter_check(config->filter_rules, strlen(config->filter_rules), &error) != 0)
+        return CONFIG_REFUSE("filter_rules", "filter_rules: %u:%u: %s", error.line, error.column,
+                             error.message);
     if ((config->event_capacity & (config->event_capacity - 1)) != 0)
         return CONFIG_REFUSE("events", "events must be a power of two, or 0");
     if (config->user[0] != '\0' && !getpwnam(config->user))

@@ -52,6 +52,8 @@ struct config {
     uint32_t gateway_v4;      /* default route; 0: none */
     struct config_neighbor neighbors[CONFIG_NEIGHBORS_MAX];
     unsigned neighbor_count;
+    char filter[256];            /* a file with the packet filter's rules; "": none */
+    char filter_rules[8192];     /* more of them */
     uint32_t client_sockets_max; /* quota of one user of the API */
     uint32_t control_uid;        /* who may write besides root */
     uint32_t event_capacity;

@@ -150,6 +150,17 @@ enum control_progress control_neighbor_probe(struct control_client *client);
 json_t *control_neighbor_address(const struct stack *stack, unsigned interface, uint32_t v4,
                                  uint64_t now_us);
 
+/* control_filter.c */
+enum control_progress control_filter_show(struct control_client *client);
+enum control_progress control_filter_add(struct control_client *client);
+enum control_progress control_filter_delete(struct control_client *client);
+enum control_progress control_filter_policy(struct control_client *client);
+enum control_progress control_filter_load(struct control_client *client);
+enum control_progress control_filter_flush(struct control_client *client);
+enum control_progress control_filter_test(struct control_client *client);
+enum control_progress control_show_flows(struct control_client *client);
+enum control_progress control_flows_flush(struct control_client *client);
+
 /* control_event.c */
 enum control_progress control_event_show(struct control_client *client);
 /* The last line of a stream that its client ends. */

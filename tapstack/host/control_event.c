@@ -44,6 +44,13 @@ static const char *state_name(unsigned kind, uint32_t value)
     }
 }
 
+/* A chain of the filter and a rule's number in it. */
+static json_t *rule_json(uint32_t value)
+{
+    static const char *const chains[] = {"input", "forward", "output"};
+    return json_sprintf("%s %u", chains[value >> 24 < 3 ? value >> 24 : 0], value & 0xffffff);
+}
+
 /* The lists of events say by an argument's name what its number means. */
 static json_t *argument_json(unsigned kind, const char *name, uint32_t value)
 {
@@ -55,7 +62,12 @@ static json_t *argument_json(unsigned kind, const char *name, uint32_t value)
         return flags_json(value);
     if (strcmp(name, "timer") == 0)
         return json_string(stack_timer_name(value));
-    if (strcmp(name, "v4") == 0)
+    if (strcmp(name, "rule") == 0)
+        return rule_json(value);
+    if (strcmp(name, "ports") == 0)
+        return json_sprintf("%u>%u", value >> 16, value & 0xffff);
+    size_t length = strlen(name);
+    if (length >= 2 && strcmp(name + length - 2, "v4") == 0)
         return control_v4(value);
     if (strcmp(name, "from") == 0 || strcmp(name, "to") == 0)
         return json_string(state_name(kind, value));

@@ -28,6 +28,7 @@
 #include "daemon.h"
 #include "device.h"
 #include "entropy.h"
+#include "filter_file.h"
 #include "folder.h"
 #include "heap.h"
 #include "log.h"
@@ -201,6 +202,22 @@ static void program_keep_fixed(struct config *new, const struct config *old)
 }
 #undef PROGRAM_KEEP
 
+static bool program_has_filter(const struct config *config)
+{
+    return config->filter[0] != '\0' || config->filter_rules[0] != '\0';
+}
+
+/* Reads the filter's rules again. The file may have become unreadable with the privileges. */
+static void program_reload_filter(struct daemon *daemon)
+{
+    char error[MAIN_ERROR_MAX];
+    char *text = filter_file_text(&daemon->config, error, sizeof error);
+    if (!text ||
+        filter_file_load(daemon->stack, text, daemon->loop.now_us, error, sizeof error) < 0)
+        log_error("reload: %s; the filter stays as it was", error);
+    free(text);
+}
+
 static void program_reload(struct program *program)
 {
     struct daemon *daemon = &program->daemon;
@@ -212,10 +229,13 @@ static void program_reload(struct program *program)
         return;
     }
     program_keep_fixed(&config, &daemon->config);
+    bool filtered = program_has_filter(&config) || program_has_filter(&daemon->config);
     daemon->config = config;
     *stack_settings(daemon->stack) = config.settings;
     for (unsigned i = 0; i < daemon->device_count; i++)
         device_configure(daemon->device[i]);
+    if (filtered)
+        program_reload_filter(daemon);
     log_set_level(config.log_level);
     log_info("reloaded");
 }
@@ -466,6 +486,17 @@ static void program_set_neighbors(struct daemon *daemon)
     }
 }
 
+/* Before anything can be sent or received, and with the rights to read the file. */
+static void program_load_filter(struct daemon *daemon)
+{
+    char error[MAIN_ERROR_MAX];
+    char *text = filter_file_text(&daemon->config, error, sizeof error);
+    if (!text ||
+        filter_file_load(daemon->stack, text, daemon->loop.now_us, error, sizeof error) < 0)
+        die("%s", error);
+    free(text);
+}
+
 static void program_create_stack(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
@@ -479,6 +510,7 @@ static void program_create_stack(struct daemon *daemon)
     daemon->stack = stack_create(&stack, daemon->loop.now_us);
     if (!daemon->stack)
         die("no memory for the stack");
+    program_load_filter(daemon);
     program_add_interfaces(daemon);
     program_set_neighbors(daemon);
     program_add_gateway(daemon);
@@ -611,6 +643,10 @@ int main(int argc, char **argv)
     if (program_configure(&program.options, &program.daemon.config, error) < 0)
         die("%s", error);
     if (program.options.check) {
+        char *rules = filter_file_text(&program.daemon.config, error, sizeof error);
+        if (!rules)
+            die("%s", error);
+        free(rules);
         puts("the configuration is good");
         return 0;
     }
