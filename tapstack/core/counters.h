@@ -91,6 +91,17 @@
             "dropped: a fragment, not the last, of a length no multiple of 8")                     \
     COUNTER(IP_REASM_EMPTY, "IpReasmEmpty", "dropped: a fragment without payload")                 \
     COUNTER(IP_IN_DELIVERS, "IpInDelivers", "datagrams handed to a protocol")                      \
+    COUNTER(IP_FORW_DATAGRAMS, "IpForwDatagrams", "datagrams forwarded")                           \
+    COUNTER(IP_FORW_TTL_EXCEEDED, "IpForwTtlExceeded", "dropped: the time to live ended here")     \
+    COUNTER(IP_FORW_NO_ROUTES, "IpForwNoRoutes", "dropped: no route for a datagram of others")     \
+    COUNTER(IP_FORW_REVERSE_PATH, "IpForwReversePath",                                             \
+            "dropped: came from where no answer would go (ip.reverse_path)")                       \
+    COUNTER(IP_FORW_ROUTE_FAILED, "IpForwRouteFailed",                                             \
+            "dropped: a stop of a source route that cannot be reached")                            \
+    COUNTER(IP_FORW_TOO_BIG, "IpForwTooBig",                                                       \
+            "dropped: larger than the next link takes, and not to be fragmented")                  \
+    COUNTER(IP_FORW_QUEUE_DROPS, "IpForwQueueDrops",                                               \
+            "dropped: too much waits to be forwarded, or no memory")                               \
     COUNTER(IP_OUT_REQUESTS, "IpOutRequests", "datagrams that protocols asked to send")            \
     COUNTER(IP_OUT_NO_ROUTES, "IpOutNoRoutes", "dropped: no route to the destination")             \
     COUNTER(IP_OUT_DISCARDS, "IpOutDiscards", "dropped: no memory for the datagram")               \

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../wire/ethernet.h"
+#include "ip_option.h"
 #include "state.h"
 #include "tcp.h"
 
@@ -57,16 +58,8 @@ static int send_message(struct stack *stack, const struct ip_datagram *datagram,
                         const struct icmp_header *icmp, const uint8_t *body, size_t body_bytes,
                         uint8_t tos, uint64_t now_us)
 {
-    size_t size = IP_PAYLOAD_OFFSET + ICMP_HEADER_BYTES + body_bytes;
+    uint8_t options[IPV4_OPTIONS_MAX];
     struct packet *packet = NULL;
-    if (stack->out.count < PACKET_QUEUE_MAX)
-        packet = packet_create(&stack->pool, size);
-    if (!packet)
-        return stack_drop(stack, STACK_COUNTER_ICMP_OUT_ERRORS, 0, size, now_us);
-    uint8_t *message = packet->bytes + IP_PAYLOAD_OFFSET;
-    if (body_bytes > 0)
-        memcpy(message + ICMP_HEADER_BYTES, body, body_bytes);
-    icmp_write(icmp, message, body_bytes);
     /* A random Identification tells nobody how much we send to others (RFC 6864, 4.3). */
     struct ip_send send = {
         .source_v4 = answer_source(stack, datagram),
@@ -76,6 +69,17 @@ static int send_message(struct stack *stack, const struct ip_datagram *datagram,
         .tos = tos,
         .identification = (uint16_t)stack_random32(stack),
     };
+    if (!icmp_type_is_error(icmp->type))
+        ip_option_reply(stack, datagram, &send, options, now_us);
+    size_t start = (size_t)IP_PAYLOAD_OFFSET + send.option_bytes;
+    size_t size = start + ICMP_HEADER_BYTES + body_bytes;
+    if (stack->out.count < PACKET_QUEUE_MAX)
+        packet = packet_create(&stack->pool, size);
+    if (!packet)
+        return stack_drop(stack, STACK_COUNTER_ICMP_OUT_ERRORS, 0, size, now_us);
+    if (body_bytes > 0)
+        memcpy(packet->bytes + start + ICMP_HEADER_BYTES, body, body_bytes);
+    icmp_write(icmp, packet->bytes + start, body_bytes);
     count_message(stack, icmp->type);
     int sent = ip_output(stack, &packet->frame, packet->bytes, &send, now_us);
     if (sent == 1)
@@ -179,8 +183,7 @@ static int answer_echo(struct stack *stack, const struct ip_datagram *datagram,
                         size - ICMP_HEADER_BYTES, datagram->header.tos & TOS_DSCP, now_us);
 }
 
-/* Milliseconds since midnight UT; with the upper bit set, by a clock of our own (RFC 792). */
-static uint32_t timestamp_now(const struct stack *stack, uint64_t now_us)
+uint32_t icmp_timestamp_now(const struct stack *stack, uint64_t now_us)
 {
     const uint32_t day_ms = 86400000, not_standard = UINT32_C(1) << 31;
     if (stack->utc_offset_us == 0)
@@ -201,8 +204,8 @@ static int answer_timestamp(struct stack *stack, const struct ip_datagram *datag
     if (!stack->settings.icmp_timestamp || datagram->to_group)
         return stack_drop(stack, STACK_COUNTER_ICMP_IN_IGNORED, 0, size, now_us);
     memcpy(times, datagram->payload + ICMP_HEADER_BYTES, 4);
-    bytes_put32(times + 4, timestamp_now(stack, now_us));
-    bytes_put32(times + 8, timestamp_now(stack, now_us));
+    bytes_put32(times + 4, icmp_timestamp_now(stack, now_us));
+    bytes_put32(times + 8, icmp_timestamp_now(stack, now_us));
     return send_message(stack, datagram, &reply, times, sizeof times,
                         datagram->header.tos & TOS_DSCP, now_us);
 }
@@ -247,6 +250,21 @@ void icmp_unreachable(struct stack *stack, const struct ip_datagram *datagram, u
         tcp_unreachable(stack, header, payload, now_us);
     else if (header->protocol == IPV4_PROTOCOL_UDP)
         udp_icmp_error(stack, datagram, &icmp, header, payload, now_us);
+}
+
+/* Whatever it says of networks or types of service is taken for the one host (RFC 1122, 3.2.2.2). */
+static int take_redirect(struct stack *stack, const struct ip_datagram *datagram,
+                         const struct icmp_header *icmp, uint64_t now_us)
+{
+    struct ipv4_header quoted;
+    if (stack->settings.icmp_accept_redirects && !datagram->to_group &&
+        icmp_parse_quote(datagram->payload + ICMP_HEADER_BYTES,
+                         datagram->payload_bytes - ICMP_HEADER_BYTES, &quoted) == 0 &&
+        ip_is_local(stack, quoted.source_v4) &&
+        redirect_learn(stack, datagram->frame->interface, datagram->header.source_v4,
+                       quoted.destination_v4, icmp->rest, now_us))
+        return 0;
+    return stack_drop(stack, STACK_COUNTER_REDIRECTS_IGNORED, 0, datagram->payload_bytes, now_us);
 }
 
 /* What is counted by its type and needs no answer here. */
@@ -296,8 +314,7 @@ static int take_message(struct stack *stack, const struct ip_datagram *datagram,
         return take_error(stack, datagram, icmp, now_us);
     case ICMP_REDIRECT:
         stack_count(stack, STACK_COUNTER_ICMP_IN_REDIRECTS);
-        return stack_drop(stack, STACK_COUNTER_REDIRECTS_IGNORED, 0, datagram->payload_bytes,
-                          now_us);
+        return take_redirect(stack, datagram, icmp, now_us);
     default:
         return stack_drop(stack, unanswered_counter(icmp->type), 0, datagram->payload_bytes,
                           now_us);

@@ -28,6 +28,10 @@ int icmp_input(struct stack *stack, const struct ip_datagram *datagram, uint64_t
    unreachable, from ourselves. */
 void icmp_unreachable(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us);
 
+/* The time as ICMP and IP timestamps have it: milliseconds since midnight UT; with the upper bit set,
+   by a clock of our own (RFC 792). */
+uint32_t icmp_timestamp_now(const struct stack *stack, uint64_t now_us);
+
 /* Answers a datagram with an error: its header and as much of it as fits 576 octets in all (RFC
    1812, 4.3.2.3), from the address that was asked, or where that is not ours from the one towards
    the sender (4.3.2.4). rest: second word of the header. Nothing is sent about an ICMP error, a

@@ -45,7 +45,7 @@ static int add_connected_route(struct stack *stack, unsigned interface, uint32_t
         return present->interface == interface && present->kind == STACK_ROUTE_CONNECTED
                    ? 0
                    : STACK_IN_USE;
-    return route_add(&stack->routes, &route, (uint32_t)stack->settings.ip_routes_max, NULL);
+    return route_add(&stack->routes, &route, (uint32_t)stack->settings.ip_routes_max);
 }
 
 /* The first address of an interface is also told by stack_interface. */
@@ -168,7 +168,7 @@ int stack_add_route_metric(struct stack *stack, uint32_t network, unsigned prefi
         .prefix_bits = (uint8_t)prefix_bits,
         .kind = STACK_ROUTE_STATIC,
     };
-    return route_add(&stack->routes, &route, (uint32_t)stack->settings.ip_routes_max, NULL);
+    return route_add(&stack->routes, &route, (uint32_t)stack->settings.ip_routes_max);
 }
 
 int stack_add_route(struct stack *stack, uint32_t network, unsigned prefix_bits, uint32_t gateway,

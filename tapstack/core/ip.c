@@ -18,6 +18,7 @@
 #include "../wire/ethernet.h"
 #include "../wire/icmp.h"
 #include "forward.h"
+#include "ip_option.h"
 #include "state.h"
 #include "tcp.h"
 #include "udp.h"
@@ -194,9 +195,13 @@ static int receive_fragment(struct stack *stack, const struct ip_datagram *fragm
                             uint64_t now_us)
 {
     struct reassembly_whole whole;
+    uint8_t pointer;
     int result = reassembly_input(stack, fragment, &whole, now_us);
     if (result != 1)
         return result;
+    /* Those of the first fragment: they have passed check_options once. */
+    ipv4_options_parse(whole.datagram.packet, whole.datagram.header.header_bytes,
+                       &whole.datagram.options, &pointer);
     result = ip_deliver(stack, &whole.datagram, now_us);
     reassembly_release(stack, &whole);
     return result;
@@ -232,7 +237,7 @@ int ip_input(struct stack *stack, const struct frame *frame, const uint8_t *byte
     if (datagram.header.header_bytes > IPV4_HEADER_BYTES &&
         check_options(stack, &datagram, now_us) != 0)
         return -1;
-    if (target == TARGET_OTHER)
+    if (target == TARGET_OTHER || ip_option_next_stop(bytes, &datagram.options) != 0)
         return forward_datagram(stack, &datagram, now_us);
     return receive_datagram(stack, &datagram, now_us);
 }

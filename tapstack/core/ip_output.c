@@ -226,20 +226,6 @@ int ip_transmit(struct stack *stack, struct frame *frame, uint8_t *header, const
 
 /* ---- When nobody answers ---- */
 
-/* Tells who sent us a datagram to be forwarded. The error leaves by the way to him, from the address
-   there. */
-static void report_to_sender(struct stack *stack, struct ip_datagram *datagram, uint64_t now_us)
-{
-    struct frame came_by = *datagram->frame;
-    struct ip_hop back;
-    if (ip_find_hop(stack, datagram->header.source_v4, 0, &back) != 0)
-        return;
-    came_by.interface = back.interface;
-    datagram->frame = &came_by;
-    icmp_send_error(stack, datagram, ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_HOST_UNREACHABLE, 0,
-                    now_us);
-}
-
 void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t now_us)
 {
     struct ip_datagram datagram = {.frame = frame,
@@ -249,8 +235,10 @@ void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t n
         return;
     datagram.payload = datagram.packet + header->header_bytes;
     datagram.payload_bytes = header->total_bytes - header->header_bytes;
+    redirect_forget(stack, header->destination_v4);
     if (!ip_is_local(stack, header->source_v4))
-        report_to_sender(stack, &datagram, now_us);
+        icmp_send_error(stack, &datagram, ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_HOST_UNREACHABLE,
+                        0, now_us);
     else
         icmp_unreachable(stack, &datagram, now_us);
 }

@@ -73,8 +73,7 @@ static void grow_buckets(struct route_table *table)
     pool_give(table->pool, old, old_count * sizeof *old);
 }
 
-int route_add(struct route_table *table, const struct route *route, uint32_t most,
-              struct route **added)
+int route_add(struct route_table *table, const struct route *route, uint32_t most)
 {
     if (route->prefix_bits > 32 || (route->network & ~address_mask(route->prefix_bits)) != 0)
         return STACK_INVALID;
@@ -92,8 +91,10 @@ int route_add(struct route_table *table, const struct route *route, uint32_t mos
     table->lengths |= UINT64_C(1) << copy->prefix_bits;
     table->of_length[copy->prefix_bits]++;
     table->gateways[gateway_hash(copy->gateway, copy->interface)]++;
-    if (added)
-        *added = copy;
+    if (copy->kind == STACK_ROUTE_LEARNED) {
+        TAILQ_INSERT_TAIL(&table->learned, copy, age);
+        table->learned_count++;
+    }
     return 0;
 }
 

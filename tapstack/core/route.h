@@ -51,11 +51,10 @@ struct route_table {
 void route_open(struct route_table *table, struct pool *pool, uint64_t factor);
 void route_close(struct route_table *table);
 
-/* Adds a copy of a route; next, age and expires_at are ignored. Returns it in *added (may be NULL).
-   Errors: STACK_INVALID (prefix above 32, bits set behind it), STACK_IN_USE (there is one of this
+/* Adds a copy of a route; next and age are ignored. A learned one must expire last of all. most:
+   routes that there may be. Errors: STACK_INVALID (prefix above 32, bits set behind it), STACK_IN_USE (there is one of this
    network, prefix and metric), STACK_NO_MEMORY (no memory, or most routes already). */
-int route_add(struct route_table *table, const struct route *route, uint32_t most,
-              struct route **added);
+int route_add(struct route_table *table, const struct route *route, uint32_t most);
 
 /* Takes a route of this table out and frees it. */
 void route_remove(struct route_table *table, struct route *route);

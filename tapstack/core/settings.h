@@ -32,6 +32,16 @@
     SETTING(ip_strong_host, "ip.strong_host", 0, 0, 1, "",                                         \
             "an address is only reached by its own interface (RFC 1122, 3.3.4.2)")                 \
     SETTING(ip_routes_max, "ip.routes_max", 16384, 16, 65536, "", "routes kept at most")           \
+    SETTING(ip_forward_queue, "ip.forward_queue", 16777216, 65536, 1073741824, "bytes",            \
+            "forwarded frames that wait to be sent hold this much at most")                        \
+    SETTING(ip_reverse_path, "ip.reverse_path", 0, 0, 1, "",                                       \
+            "forward only what comes from where an answer would go (RFC 1812, 5.3.8)")             \
+    SETTING(ip_send_redirects, "ip.send_redirects", 1, 0, 1, "",                                   \
+            "tell neighbors of a better first hop, while forwarding")                              \
+    SETTING(ip_redirects_max, "ip.redirects_max", 1024, 0, 65536, "",                              \
+            "routes learned from redirects at most; the oldest goes")                              \
+    SETTING(ip_redirect_lifetime_us, "ip.redirect_lifetime", 600000000, 1000000, 86400000000,      \
+            "us", "a learned route is kept this long")                                             \
     SETTING(icmp_error_rate, "icmp.error_rate", 1000, 0, 1000000, "/s",                            \
             "ICMP errors sent a second at most")                                                   \
     SETTING(icmp_error_rate_host, "icmp.error_rate_host", 500, 0, 1000000, "/s",                   \

@@ -99,6 +99,7 @@ void stack_destroy(struct stack *stack)
     stack_flush_pmtu(stack);
     reassembly_close(stack);
     route_close(&stack->routes);
+    forward_close(stack);
     probe_close_all(stack);
     filter_close(stack);
     packet_queue_clear(&stack->out, &stack->pool);
@@ -162,6 +163,7 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
         neighbor_timer(stack, stack_neighbor_of(timer), now_us);
     conflict_serve(stack, now_us);
     reassembly_expire(stack, now_us);
+    redirect_expire(stack, now_us);
     tcp_timer_expire(stack, now_us);
     pmtu_expire(stack, now_us);
     igmp_serve(stack, now_us);
@@ -172,9 +174,9 @@ static void stack_serve_timers(struct stack *stack, uint64_t now_us)
 static bool stack_lend_packet(struct stack *stack, struct packet *packet, struct frame *frame)
 {
     stack->lent = packet;
-    if (stack->lent)
-        *frame = stack->lent->frame;
-    return stack->lent != NULL;
+    if (packet)
+        *frame = packet->frame;
+    return packet != NULL;
 }
 
 static bool stack_lend_finished(struct stack *stack, struct frame *frame)
@@ -182,14 +184,28 @@ static bool stack_lend_finished(struct stack *stack, struct frame *frame)
     return stack_lend_packet(stack, packet_queue_pop(&stack->out), frame);
 }
 
-/* UDP and TCP take turns. TCP may leave nothing but an ARP request behind, hence the last look. */
+static bool stack_lend_turn(struct stack *stack, unsigned turn, struct frame *frame,
+                            uint64_t now_us)
+{
+    switch (turn % 3) {
+    case 0:
+        return stack_lend_packet(stack, forward_take(stack), frame);
+    case 1:
+        return stack_lend_packet(stack, udp_output(stack), frame);
+    default:
+        return tcp_output(stack, frame, now_us);
+    }
+}
+
+/* Forwarding, UDP and TCP take turns, so that none starves another. TCP may leave nothing but an
+   ARP request behind, hence the last look. */
 static bool stack_lend_payload(struct stack *stack, struct frame *frame, uint64_t now_us)
 {
-    stack->udp_turn = !stack->udp_turn;
-    if (stack->udp_turn && stack_lend_packet(stack, udp_output(stack), frame))
-        return true;
-    return tcp_output(stack, frame, now_us) || stack_lend_packet(stack, udp_output(stack), frame) ||
-           stack_lend_finished(stack, frame);
+    unsigned first = stack->turn++;
+    for (unsigned i = 0; i < 3; i++)
+        if (stack_lend_turn(stack, first + i, frame, now_us))
+            return true;
+    return stack_lend_finished(stack, frame);
 }
 
 size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us)
@@ -203,21 +219,18 @@ size_t stack_output(struct stack *stack, struct frame *frame, uint64_t now_us)
     return frame_size(frame);
 }
 
+static uint64_t stack_earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
 uint64_t stack_deadline(const struct stack *stack)
 {
-    uint64_t neighbors = wheel_deadline(&stack->neighbors.wheel);
-    uint64_t tcp = tcp_timer_deadline(stack);
-    if (stack->out.first || !TAILQ_EMPTY(&stack->tcp.out) || udp_has_output(stack))
+    if (stack->out.first || stack->forward.queue.first || !TAILQ_EMPTY(&stack->tcp.out) ||
+        udp_has_output(stack))
         return 0;
-    uint64_t fragments = reassembly_deadline(stack);
-    uint64_t timers = neighbors < tcp ? neighbors : tcp;
-    if (stack->conflicts.due_at < timers)
-        timers = stack->conflicts.due_at;
-    timers = fragments < timers ? fragments : timers;
-    if (stack->igmp.due_at < timers)
-        timers = stack->igmp.due_at;
-    uint64_t flows = wheel_deadline(&stack->filter.flows.wheel);
-    if (flows < timers)
-        timers = flows;
-    return timers < stack->trim_at ? timers : stack->trim_at;
+    uint64_t at = stack_earlier(wheel_deadline(&stack->neighbors.wheel), tcp_timer_deadline(stack));
+    at = stack_earlier(at, stack->conflicts.due_at);
+    at = stack_earlier(at, reassembly_deadline(stack));
+    at = stack_earlier(at, redirect_deadline(stack));
+    at = stack_earlier(at, stack->igmp.due_at);
+    at = stack_earlier(at, wheel_deadline(&stack->filter.flows.wheel));
+    return stack_earlier(at, stack->trim_at);
 }

@@ -5,6 +5,7 @@
 #include "address.h"
 #include "conflict.h"
 #include "filter.h"
+#include "forward.h"
 #include "icmp.h"
 #include "igmp.h"
 #include "neighbor.h"
@@ -13,6 +14,7 @@
 #include "pool.h"
 #include "probe.h"
 #include "reassembly.h"
+#include "redirect.h"
 #include "route.h"
 #include "stack.h"
 #include "tcp.h"
@@ -33,6 +35,8 @@ struct stack {
     struct stack_interface_config interface[STACK_INTERFACES_MAX];
     unsigned interface_count;
     struct address_table addresses;
+    struct redirect_memory redirects;
+    struct forward forward;
     struct route_table routes;
     uint16_t identification[IP_IDENTIFICATION_COUNTS];
     struct neighbor_table neighbors;
@@ -49,7 +53,7 @@ struct stack {
     struct tcp tcp;
     struct udp udp;
     struct igmp igmp;
-    bool udp_turn; /* UDP is asked for a frame before TCP */
+    unsigned turn; /* who may send first: forwarding, UDP or TCP */
 
     uint64_t counters[STACK_COUNTER_COUNT];
     struct stack_event *events; /* a ring of event_capacity, or NULL */

@@ -37,7 +37,7 @@ static int add(uint32_t network, unsigned prefix_bits, uint32_t gateway, unsigne
         .prefix_bits = (uint8_t)prefix_bits,
         .kind = STACK_ROUTE_STATIC,
     };
-    return route_add(&table, &route, ROUTES_MAX, NULL);
+    return route_add(&table, &route, ROUTES_MAX);
 }
 
 static void test_s20_longest_prefix_wins(void **state)
