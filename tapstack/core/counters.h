@@ -25,7 +25,7 @@
     COUNTER(ARP_NOT_LEARNED, "ArpNotLearned",                                                      \
             "askers not remembered: the neighbor cache is full of others in use")                  \
     COUNTER(ARP_CLAIMS, "ArpClaims", "packets with another MAC for a neighbor that we know")       \
-    COUNTER(ARP_MOVED, "ArpMoved", "neighbors that were found at another MAC")                     \
+    COUNTER(ARP_MOVED, "ArpMoved", "neighbors in use that were found at another MAC")              \
     COUNTER(ARP_OUT_PROXIES, "ArpOutProxies", "replies sent for hosts that we forward to")         \
     COUNTER(ARP_CONFLICTS, "ArpConflicts",                                                         \
             "dropped: another host uses an address of ours (RFC 5227, 2.4)")                       \

@@ -207,7 +207,8 @@ static void believe(struct stack *stack, struct neighbor *neighbor, const struct
                     bool answer, uint64_t now_us)
 {
     static const struct mac_address none = {{0}};
-    if (!mac_address_equal(&neighbor->mac, &none) && !mac_address_equal(&neighbor->mac, mac))
+    if (neighbor->used_at != 0 && !mac_address_equal(&neighbor->mac, &none) &&
+        !mac_address_equal(&neighbor->mac, mac))
         stack_count(stack, STACK_COUNTER_ARP_MOVED);
     neighbor->mac = *mac;
     if (answer)
