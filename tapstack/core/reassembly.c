@@ -564,14 +564,15 @@ int reassembly_input(struct stack *stack, const struct ip_datagram *fragment,
 
 /* ---- Time ---- */
 
-/* Tells the sender, which only the first fragment allows (RFC 792, RFC 1122 3.3.2). */
+/* Tells the sender, which only the first fragment allows (RFC 792, RFC 1122 3.3.2). What a router
+   wanted to look into before forwarding is not ours to tell about. */
 static void send_time_exceeded(struct stack *stack, const struct reassembly_datagram *datagram,
                                uint64_t now_us)
 {
     const struct reassembly_fragment *first = datagram->first;
     struct frame frame = {.interface = datagram->interface};
     struct ip_datagram quoted;
-    if (!first)
+    if (!first || !ip_is_local(stack, datagram->key.destination_v4))
         return;
     describe_whole(first->bytes, (size_t)first->header_bytes + first->size, &frame,
                    datagram->to_group, &quoted);
