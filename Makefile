@@ -42,7 +42,7 @@ TOOLS    := $(patsubst tests/lib/%.c,$(B)/tools/%,$(filter-out tests/lib/ts_posi
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS  := $(filter-out fuzz_main,$(FUZZERS))
 
-PROGRAMS  := $(B)/tapstackd $(B)/tapstack-httpd $(B)/tapctl
+PROGRAMS  := $(B)/tapstackd $(B)/tapstack-httpd $(B)/tapctl $(B)/tapstack-lab
 LIBRARIES := $(B)/libtapstack.a $(B)/libtapstack.so.0 $(B)/libtapstack-core.a
 LAB       := $(B)/libtapstack-lab.a
 
@@ -62,7 +62,7 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(FLAGS) -c $< -o $@
 
 $(B)/libtapstack-core.a: $(CORE_OBJ)
-$(B)/libtapstack-lab.a:  $(LAB_OBJ)
+$(B)/libtapstack-lab.a:  $(filter-out %/main.o,$(LAB_OBJ))
 $(B)/libtapstack.a:      $(API_OBJ)
 $(B)/%.a:
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -75,6 +75,9 @@ $(B)/tapstackd: $(HOST_OBJ) $(B)/libtapstack-core.a
 
 $(B)/tapstack-httpd: $(HTTP_OBJ) $(B)/libtapstack.a
 	$(Q)$(LINK) -o $@ $^ -lconfuse -lpthread
+
+$(B)/tapstack-lab: $(LAB_OBJ) $(B)/libtapstack-core.a
+	$(Q)$(LINK) -o $@ $^ -ljansson $(CORE_LIBS)
 
 $(B)/tapctl: $(CLI_OBJ)
 	$(Q)$(LINK) -o $@ $^ -lreadline -ljansson

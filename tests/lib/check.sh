@@ -4,6 +4,7 @@
 # Layers, in this order; SUITES="unit e2e" runs only those, TESTS=PATTERN only files whose name matches:
 #   lint  rules of the house, tests/lint
 #   unit  cmocka programs, BUILD/unit/test_*
+#   script packet scripts, tests/script, by BUILD/tapstack-lab in virtual time
 #   sim   two stacks over a hostile simulated link, BUILD/sim/*
 #   e2e   programs on a TAP device against the kernel's TCP, tests/e2e (root and /dev/net/tun)
 # LONG=1 adds the ones that take minutes: 1 GiB through a bad cable, 100,000 connections.
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 2
 . tests/lib/report.sh
 
 BUILD=${1:-build/plain}
-SUITES=${SUITES:-lint unit sim e2e}
+SUITES=${SUITES:-lint unit script sim e2e}
 TESTS=${TESTS:-*}
 file_timeout_seconds=150
 [ -z "${LONG:-}" ] || file_timeout_seconds=1800
@@ -67,6 +68,27 @@ check_unit() {
     for program in "$BUILD"/unit/test_*; do
         [ -x "$program" ] && is_wanted "$program" || continue
         check_cmocka unit "$program"
+    done
+}
+
+# Packet scripts, one result a file.
+check_script() {
+    local scripts=() path output=$scratch/script begin took
+    while IFS= read -r path; do
+        is_wanted "$path" && scripts+=("$path")
+    done < <(find tests/script -name '*.pkt' | sort)
+    [ "${#scripts[@]}" -gt 0 ] || return
+    begin=$(report_clock)
+    timeout -k 5 "$file_timeout_seconds" "$BUILD/tapstack-lab" script -k "$scratch" "${scripts[@]}" >"$output" 2>&1 </dev/null
+    took=$((($(report_clock) - begin) / ${#scripts[@]}))
+    for path in "${scripts[@]}"; do
+        if grep -qxF "ok      $path" "$output"; then
+            report_ok "script: ${path#tests/script/}" "$took"
+        else
+            awk -v name="FAILED  $path" '$0 == name { on = 1; next } /^(ok|FAILED)  /{ on = 0 } on' "$output" >"$output.one"
+            [ -s "$output.one" ] || tail -5 "$output" >"$output.one"
+            report_fail "script: ${path#tests/script/}" "$took" "$output.one"
+        fi
     done
 }
 

@@ -1,0 +1,612 @@
+/* Packets of a script on the wire: frames built and read, and how two packets differ.
+
+   A script counts the sequence numbers of either side from where it likes; the first packet of ours
+   that is expected in a flow fixes what is to be added (struct run_flow). The numbers of the other
+   side are its own invention and go onto the wire as they are. Timestamps of ours are fixed
+   likewise by the first that is expected; after that they need to be right only to the
+   tolerance, and only if the script says how long their tick is. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "../wire/bytes.h"
+#include "../wire/checksum.h"
+#include "../wire/ethernet.h"
+#include "../wire/icmp.h"
+#include "../wire/ipv4.h"
+#include "../wire/tcp.h"
+#include "../wire/tcp_option.h"
+#include "../wire/udp.h"
+#include "script_state.h"
+
+enum {
+    ECN_BITS = 3,
+    OPTIONS_BYTES_MAX = 40,
+    PAYLOAD_OFFSET = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES,
+    QUOTED_TCP_BYTES = 8, /* enough of a header for what a router must quote */
+};
+
+/* ---- Flows ---- */
+
+struct run_flow *flow_find(struct run *run, uint16_t local_port, uint16_t remote_port)
+{
+    for (unsigned i = 0; i < run->flow_count; i++)
+        if (run->flow[i].local_port == local_port && run->flow[i].remote_port == remote_port)
+            return &run->flow[i];
+    if (run->flow_count == RUN_FLOWS_MAX)
+        run_fail(run, run->event->place, "more than %d connections", RUN_FLOWS_MAX);
+    struct run_flow *flow = &run->flow[run->flow_count++];
+    *flow = (struct run_flow){.local_port = local_port, .remote_port = remote_port};
+    return flow;
+}
+
+/* Whose packet it is. The first SYN without ports makes a connection to the bound port. */
+static struct run_flow *inbound_flow(struct run *run, const struct script_packet *packet)
+{
+    if (packet->source_port >= 0)
+        return flow_find(run, (uint16_t)packet->destination_port, (uint16_t)packet->source_port);
+    if (!run->current)
+        run->current = flow_find(run, run->bind_port, run->next_remote_port++);
+    return run->current;
+}
+
+/* ---- Building ---- */
+
+static size_t put_option(const struct run_flow *flow, const struct script_option *option,
+                         uint8_t *at)
+{
+    uint8_t *start = at;
+    *at++ = option->kind;
+    if (option->kind == TCP_KIND_END || option->kind == TCP_KIND_NOP)
+        return 1;
+    at++;
+    switch (option->kind) {
+    case TCP_KIND_MSS:
+        bytes_put16(at, (uint16_t)option->value[0]);
+        at += 2;
+        break;
+    case TCP_KIND_WINDOW_SCALE:
+        *at++ = (uint8_t)option->value[0];
+        break;
+    case TCP_KIND_SACK:
+        for (unsigned i = 0; i < option->value_count; i++, at += 4)
+            bytes_put32(at, option->value[i] + flow->local_base);
+        break;
+    case TCP_KIND_TIMESTAMPS:
+        bytes_put32(at, option->value[0]);
+        bytes_put32(at + 4, option->value[1] ? option->value[1] + flow->stamp_base : 0);
+        at += 8;
+        break;
+    default:
+        memcpy(at, option->bytes, option->size);
+        at += option->size;
+    }
+    start[1] = (uint8_t)(at - start);
+    return (size_t)(at - start);
+}
+
+/* All options, filled up with zeros to whole words as packetdrill does. */
+static size_t put_options(struct run *run, const struct run_flow *flow,
+                          const struct script_packet *packet, uint8_t *at)
+{
+    uint8_t bytes[SCRIPT_OPTIONS_MAX * 40];
+    size_t size = 0;
+    for (unsigned i = 0; i < packet->option_count && size <= OPTIONS_BYTES_MAX; i++)
+        size += put_option(flow, &packet->option[i], bytes + size);
+    while (size % 4 != 0)
+        bytes[size++] = 0;
+    if (size > OPTIONS_BYTES_MAX)
+        run_fail(run, run->event->place, "these options need %zu bytes, a header has 40", size);
+    memcpy(at, bytes, size);
+    return size;
+}
+
+static size_t build_tcp(struct run *run, const struct script_packet *packet, uint8_t *at)
+{
+    const struct run_flow *flow = inbound_flow(run, packet);
+    size_t header = TCP_HEADER_BYTES + put_options(run, flow, packet, at + TCP_HEADER_BYTES);
+    size_t size = header + packet->payload_bytes;
+    bytes_put16(at, flow->remote_port);
+    bytes_put16(at + 2, flow->local_port);
+    bytes_put32(at + 4, packet->sequence + flow->remote_base);
+    bytes_put32(at + 8, packet->flags & TCP_ACK ? packet->ack + flow->local_base : 0);
+    at[12] = (uint8_t)(header / 4 << 4 | (packet->flags & SCRIPT_FLAG_AE ? 1 : 0));
+    at[13] = (uint8_t)packet->flags;
+    bytes_put16(at + 14, packet->window < 0 ? 0 : (uint16_t)packet->window);
+    bytes_put16(at + 16, 0);
+    bytes_put16(at + 18, packet->urgent < 0 ? 0 : (uint16_t)packet->urgent);
+    memset(at + header, 0, packet->payload_bytes);
+    struct ip_address source = ip_address_from_v4(run->remote_v4);
+    struct ip_address destination = ip_address_from_v4(run->local_v4);
+    uint32_t sum = checksum_add_pseudo(0, &source, &destination, IPV4_PROTOCOL_TCP, size);
+    bytes_put16(at + 16, checksum_finish(checksum_add(sum, at, size)));
+    return size;
+}
+
+static size_t build_udp(struct run *run, const struct script_packet *packet, uint8_t *at)
+{
+    const struct run_flow *flow = inbound_flow(run, packet);
+    size_t size = UDP_HEADER_BYTES + packet->payload_bytes;
+    bytes_put16(at, flow->remote_port);
+    bytes_put16(at + 2, flow->local_port);
+    bytes_put16(at + 4, (uint16_t)size);
+    bytes_put16(at + 6, 0);
+    memset(at + UDP_HEADER_BYTES, 0, packet->payload_bytes);
+    struct ip_address source = ip_address_from_v4(run->remote_v4);
+    struct ip_address destination = ip_address_from_v4(run->local_v4);
+    uint32_t sum = checksum_add_pseudo(0, &source, &destination, IPV4_PROTOCOL_UDP, size);
+    uint16_t checksum = checksum_finish(checksum_add(sum, at, size));
+    bytes_put16(at + 6, checksum ? checksum : UINT16_MAX);
+    return size;
+}
+
+/* The packet of ours that an ICMP error is about: its IP header and the first eight bytes. */
+static size_t build_quote(struct run *run, const struct script_packet *packet, uint8_t *at)
+{
+    const struct run_flow *flow = inbound_flow(run, packet);
+    size_t headers = packet->quotes_udp ? UDP_HEADER_BYTES : TCP_HEADER_BYTES;
+    uint8_t *transport = at + IPV4_HEADER_BYTES;
+    ipv4_write(
+        &(struct ipv4_header){
+            .ttl = 63,
+            .protocol = packet->quotes_udp ? IPV4_PROTOCOL_UDP : IPV4_PROTOCOL_TCP,
+            .total_bytes = (uint16_t)(IPV4_HEADER_BYTES + headers + packet->quoted_bytes),
+            .dont_fragment = true,
+            .source_v4 = run->local_v4,
+            .destination_v4 = run->remote_v4,
+        },
+        at);
+    bytes_put16(transport, flow->local_port);
+    bytes_put16(transport + 2, flow->remote_port);
+    if (packet->quotes_udp)
+        bytes_put32(transport + 4, (uint32_t)(headers + packet->quoted_bytes) << 16);
+    else
+        bytes_put32(transport + 4, packet->quoted_sequence + flow->local_base);
+    return IPV4_HEADER_BYTES + QUOTED_TCP_BYTES;
+}
+
+static size_t build_icmp(struct run *run, const struct script_packet *packet, uint8_t *at)
+{
+    size_t body = packet->quotes ? build_quote(run, packet, at + ICMP_HEADER_BYTES) : 0;
+    struct icmp_header header = {
+        .type = packet->icmp_type,
+        .code = packet->icmp_code,
+        .rest = packet->icmp_mtu < 0 ? 0 : (uint32_t)packet->icmp_mtu,
+    };
+    return icmp_write(&header, at, body) + body;
+}
+
+static uint8_t tos_of(const struct script_packet *packet)
+{
+    unsigned tos = packet->tos < 0 ? 0 : (unsigned)packet->tos;
+    if (packet->ecn == SCRIPT_ECN_ECT01)
+        tos |= SCRIPT_ECN_ECT0;
+    else if (packet->ecn > 0)
+        tos |= (unsigned)packet->ecn;
+    return (uint8_t)tos;
+}
+
+size_t packet_build(struct run *run, const struct script_packet *packet, uint8_t *bytes)
+{
+    static const uint8_t protocols[] = {[SCRIPT_TCP] = IPV4_PROTOCOL_TCP,
+                                        [SCRIPT_UDP] = IPV4_PROTOCOL_UDP,
+                                        [SCRIPT_ICMP] = IPV4_PROTOCOL_ICMP};
+    uint8_t *payload = bytes + PAYLOAD_OFFSET;
+    size_t size = packet->kind == SCRIPT_TCP   ? build_tcp(run, packet, payload)
+                  : packet->kind == SCRIPT_UDP ? build_udp(run, packet, payload)
+                                               : build_icmp(run, packet, payload);
+    if (IPV4_HEADER_BYTES + size > 65535)
+        run_fail(run, run->event->place, "this packet is larger than 65535 bytes");
+    const struct stack_interface_config *interface = stack_interface(run->stack, 0);
+    ethernet_write(
+        &(struct ethernet_header){
+            .destination = interface->mac,
+            .source = {{2, 0, 0, 0, 0, 1}},
+            .type = ETHERTYPE_IPV4,
+        },
+        bytes);
+    ipv4_write(
+        &(struct ipv4_header){
+            .tos = tos_of(packet),
+            .ttl = packet->ttl < 0 ? 64 : (uint8_t)packet->ttl,
+            .protocol = protocols[packet->kind],
+            .total_bytes = (uint16_t)(IPV4_HEADER_BYTES + size),
+            .dont_fragment = true,
+            .source_v4 = run->remote_v4,
+            .destination_v4 = run->local_v4,
+        },
+        bytes + ETHERNET_HEADER_BYTES);
+    return PAYLOAD_OFFSET + size;
+}
+
+/* ---- Reading ---- */
+
+static void read_option(const struct run_flow *flow, const uint8_t *at, size_t length,
+                        struct script_option *option)
+{
+    *option = (struct script_option){.kind = at[0]};
+    switch (length > 1 ? at[0] : TCP_KIND_NOP) {
+    case TCP_KIND_MSS:
+        option->value[option->value_count++] = bytes_get16(at + 2);
+        break;
+    case TCP_KIND_WINDOW_SCALE:
+        option->value[option->value_count++] = at[2];
+        break;
+    case TCP_KIND_SACK:
+        for (size_t i = 2; i < length; i += 4)
+            option->value[option->value_count++] = bytes_get32(at + i) - flow->remote_base;
+        break;
+    case TCP_KIND_TIMESTAMPS:
+        option->value[0] = bytes_get32(at + 2) - flow->stamp_base;
+        option->value[1] = bytes_get32(at + 6);
+        option->value_count = 2;
+        break;
+    case TCP_KIND_SACK_PERMITTED:
+    case TCP_KIND_NOP:
+        break;
+    default:
+        option->size = (uint8_t)(length - 2);
+        memcpy(option->bytes, at + 2, length - 2);
+    }
+}
+
+static const struct script_option *find_option(const struct script_packet *packet, uint8_t kind)
+{
+    for (unsigned i = 0; i < packet->option_count; i++)
+        if (packet->option[i].kind == kind)
+            return &packet->option[i];
+    return NULL;
+}
+
+/* The first packet of ours that the script speaks of says how it counts. */
+static void learn_bases(struct run_flow *flow, const struct tcp_header *header,
+                        const struct script_packet *expected)
+{
+    if ((header->flags & TCP_SYN) && (expected || !flow->local_known)) {
+        flow->local_base = header->sequence - (expected ? expected->sequence : 0);
+        flow->local_known = true;
+    }
+    const struct script_option *stamp =
+        expected ? find_option(expected, TCP_KIND_TIMESTAMPS) : NULL;
+    if (stamp && !flow->stamp_known && (header->options_present & TCP_OPTION_TIMESTAMPS)) {
+        flow->stamp_base = header->timestamp_value - stamp->value[0];
+        flow->stamp_known = true;
+    }
+}
+
+static void read_tcp(struct run *run, const uint8_t *at, size_t size,
+                     const struct script_packet *expected, struct script_packet *packet)
+{
+    struct tcp_header header;
+    if (tcp_parse(at, size, &header) < 0)
+        run_fail(run, run->event->place, "the stack has sent a malformed TCP header");
+    struct run_flow *flow = flow_find(run, header.source_port, header.destination_port);
+    learn_bases(flow, &header, expected);
+    packet->kind = SCRIPT_TCP;
+    packet->source_port = header.source_port;
+    packet->destination_port = header.destination_port;
+    packet->flags = (uint16_t)(header.flags | (at[12] & 1 ? SCRIPT_FLAG_AE : 0));
+    packet->sequence = header.sequence - flow->local_base;
+    packet->ack = header.acknowledgment - flow->remote_base;
+    packet->payload_bytes = (uint32_t)(size - header.header_bytes);
+    packet->window = header.window;
+    packet->urgent = header.flags & TCP_URG ? header.urgent_pointer : -1;
+    const uint8_t *end = at + header.header_bytes;
+    for (const uint8_t *option = at + TCP_HEADER_BYTES; option < end;) {
+        bool fits;
+        size_t length = tcp_option_length(option, end, &fits);
+        if (length == 0 || !fits || packet->option_count == SCRIPT_OPTIONS_MAX)
+            run_fail(run, run->event->place, "the stack has sent a malformed TCP option");
+        read_option(flow, option, length, &packet->option[packet->option_count++]);
+        option += length;
+    }
+}
+
+static void read_other(struct run *run, const uint8_t *at, size_t size, uint8_t protocol,
+                       struct script_packet *packet)
+{
+    struct udp_header udp;
+    struct icmp_header icmp;
+    if (protocol == IPV4_PROTOCOL_UDP && udp_parse(at, size, &udp) == 0) {
+        packet->kind = SCRIPT_UDP;
+        packet->source_port = udp.source_port;
+        packet->destination_port = udp.destination_port;
+        packet->payload_bytes = udp.length - UDP_HEADER_BYTES;
+    } else if (protocol == IPV4_PROTOCOL_ICMP && icmp_parse(at, size, &icmp) == 0) {
+        packet->kind = SCRIPT_ICMP;
+        packet->icmp_type = icmp.type;
+        packet->icmp_code = icmp.code;
+        if (icmp.type == ICMP_DESTINATION_UNREACHABLE &&
+            icmp.code == ICMP_CODE_FRAGMENTATION_NEEDED)
+            packet->icmp_mtu = icmp.rest & 0xffff;
+    } else {
+        run_fail(run, run->event->place, "the stack has sent a malformed packet");
+    }
+}
+
+void packet_read(struct run *run, const struct run_sent *sent, const struct script_packet *expected,
+                 struct script_packet *packet)
+{
+    struct ipv4_header ip;
+    const uint8_t *at = sent->bytes + ETHERNET_HEADER_BYTES;
+    if (ipv4_parse(at, sent->size - ETHERNET_HEADER_BYTES, &ip) < 0)
+        run_fail(run, run->event->place, "the stack has sent a malformed IP header");
+    *packet = (struct script_packet){
+        .ecn = ip.tos & ECN_BITS,
+        .ttl = ip.ttl,
+        .tos = ip.tos & ~ECN_BITS,
+        .source_port = -1,
+        .destination_port = -1,
+        .window = -1,
+        .urgent = -1,
+        .icmp_mtu = -1,
+    };
+    size_t size = (size_t)ip.total_bytes - ip.header_bytes;
+    at += ip.header_bytes;
+    struct ip_address source = ip_address_from_v4(ip.source_v4);
+    struct ip_address destination = ip_address_from_v4(ip.destination_v4);
+    if (ip.protocol != IPV4_PROTOCOL_TCP)
+        read_other(run, at, size, ip.protocol, packet);
+    else if (tcp_verify(at, size, &source, &destination) < 0)
+        run_fail(run, run->event->place, "the stack has sent a wrong TCP checksum");
+    else
+        read_tcp(run, at, size, expected, packet);
+}
+
+/* ---- Comparing ---- */
+
+static bool ip_differs(const struct script_packet *expected, const struct script_packet *actual)
+{
+    bool ect = actual->ecn == SCRIPT_ECN_ECT0 || actual->ecn == SCRIPT_ECN_ECT1;
+    if (expected->ecn == SCRIPT_ECN_ECT01 ? !ect
+                                          : expected->ecn >= 0 && expected->ecn != actual->ecn)
+        return true;
+    return (expected->ttl >= 0 && expected->ttl != actual->ttl) ||
+           (expected->tos >= 0 && expected->tos != actual->tos);
+}
+
+/* How far our clock's timestamp may be from the script's. */
+static bool stamp_differs(const struct run *run, uint32_t expected, uint32_t actual)
+{
+    if (run->stamp_tick_us == 0)
+        return false;
+    int32_t apart = (int32_t)(actual - expected);
+    uint64_t ticks = apart < 0 ? (uint64_t) - (int64_t)apart : (uint64_t)apart;
+    return ticks * run->stamp_tick_us > run->tolerance_us + run->stamp_tick_us;
+}
+
+static bool option_differs(const struct run *run, const struct script_option *expected,
+                           const struct script_option *actual)
+{
+    if (expected->kind != actual->kind || expected->value_count != actual->value_count ||
+        expected->size != actual->size)
+        return true;
+    if (expected->kind == TCP_KIND_TIMESTAMPS)
+        return stamp_differs(run, expected->value[0], actual->value[0]) ||
+               expected->value[1] != actual->value[1];
+    return memcmp(expected->value, actual->value,
+                  expected->value_count * sizeof *expected->value) != 0 ||
+           memcmp(expected->bytes, actual->bytes, expected->size) != 0;
+}
+
+static bool options_differ(const struct run *run, const struct script_packet *expected,
+                           const struct script_packet *actual)
+{
+    unsigned at = 0;
+    if (expected->any_options)
+        return false;
+    for (unsigned i = 0; i < expected->option_count; i++, at++)
+        if (at == actual->option_count ||
+            option_differs(run, &expected->option[i], &actual->option[at]))
+            return true;
+    return at != actual->option_count;
+}
+
+static enum packet_field compare_tcp(struct run *run, const struct script_packet *expected,
+                                     const struct script_packet *actual)
+{
+    if (expected->flags != actual->flags)
+        return FIELD_FLAGS;
+    if (expected->sequence != actual->sequence || expected->payload_bytes != actual->payload_bytes)
+        return FIELD_SEQUENCE;
+    if ((expected->flags & TCP_ACK) && expected->ack != actual->ack)
+        return FIELD_ACK;
+    if (expected->window >= 0 && expected->window != actual->window)
+        return FIELD_WINDOW;
+    if (expected->urgent >= 0 && expected->urgent != actual->urgent)
+        return FIELD_URGENT;
+    return options_differ(run, expected, actual) ? FIELD_OPTIONS : FIELD_NONE;
+}
+
+static enum packet_field compare_icmp(const struct script_packet *expected,
+                                      const struct script_packet *actual)
+{
+    bool same = expected->icmp_type == actual->icmp_type &&
+                expected->icmp_code == actual->icmp_code &&
+                (expected->icmp_mtu < 0 || expected->icmp_mtu == actual->icmp_mtu);
+    return same ? FIELD_NONE : FIELD_KIND;
+}
+
+enum packet_field packet_compare(struct run *run, const struct script_packet *expected,
+                                 const struct script_packet *actual)
+{
+    if (expected->kind != actual->kind)
+        return FIELD_KIND;
+    bool ports =
+        expected->source_port >= 0 && (expected->source_port != actual->source_port ||
+                                       expected->destination_port != actual->destination_port);
+    if (ports)
+        return FIELD_PORTS;
+    if (ip_differs(expected, actual))
+        return FIELD_IP;
+    if (expected->kind == SCRIPT_TCP)
+        return compare_tcp(run, expected, actual);
+    if (expected->kind == SCRIPT_ICMP)
+        return compare_icmp(expected, actual);
+    return expected->payload_bytes == actual->payload_bytes ? FIELD_NONE : FIELD_SEQUENCE;
+}
+
+bool packet_join(struct script_packet *whole, const struct script_packet *next)
+{
+    enum { ENDS = TCP_PSH | TCP_FIN };
+    bool continues = whole->kind == SCRIPT_TCP && next->kind == SCRIPT_TCP &&
+                     next->payload_bytes > 0 && whole->source_port == next->source_port &&
+                     whole->destination_port == next->destination_port &&
+                     (whole->flags & ENDS) == 0 && whole->flags == (next->flags & ~ENDS) &&
+                     whole->sequence + whole->payload_bytes == next->sequence &&
+                     whole->ack == next->ack;
+    if (!continues)
+        return false;
+    whole->payload_bytes += next->payload_bytes;
+    whole->flags = next->flags;
+    return true;
+}
+
+/* ---- Writing ---- */
+
+const char *packet_field_name(enum packet_field field)
+{
+    static const char *const names[FIELD_COUNT] = {
+        [FIELD_KIND] = "kind of packet",
+        [FIELD_PORTS] = "ports",
+        [FIELD_IP] = "IP header",
+        [FIELD_FLAGS] = "flags",
+        [FIELD_SEQUENCE] = "sequence range",
+        [FIELD_ACK] = "acknowledgment",
+        [FIELD_WINDOW] = "window",
+        [FIELD_URGENT] = "urgent pointer",
+        [FIELD_OPTIONS] = "options",
+    };
+    return names[field];
+}
+
+__attribute__((format(printf, 3, 4))) static void
+put(struct packet_line *line, enum packet_field field, const char *format, ...)
+{
+    int size = (int)strlen(line->text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line->text + size, sizeof line->text - (size_t)size, format, arguments);
+    va_end(arguments);
+    if (field == FIELD_NONE)
+        return;
+    if (line->to[field] == 0)
+        line->from[field] = size;
+    line->to[field] = (int)strlen(line->text);
+}
+
+static void format_option(const struct script_option *option, struct packet_line *line)
+{
+    switch (option->kind) {
+    case TCP_KIND_END:
+        put(line, FIELD_OPTIONS, "eol");
+        return;
+    case TCP_KIND_NOP:
+        put(line, FIELD_OPTIONS, "nop");
+        return;
+    case TCP_KIND_MSS:
+        put(line, FIELD_OPTIONS, "mss %u", option->value[0]);
+        return;
+    case TCP_KIND_WINDOW_SCALE:
+        put(line, FIELD_OPTIONS, "wscale %u", option->value[0]);
+        return;
+    case TCP_KIND_SACK_PERMITTED:
+        put(line, FIELD_OPTIONS, "sackOK");
+        return;
+    case TCP_KIND_TIMESTAMPS:
+        put(line, FIELD_OPTIONS, "TS val %u ecr %u", option->value[0], option->value[1]);
+        return;
+    case TCP_KIND_SACK:
+        put(line, FIELD_OPTIONS, "sack");
+        for (unsigned i = 0; i + 1 < option->value_count; i += 2)
+            put(line, FIELD_OPTIONS, " %u:%u", option->value[i], option->value[i + 1]);
+        return;
+    default:
+        put(line, FIELD_OPTIONS, "kind %u", option->kind);
+        for (unsigned i = 0; i < option->size; i++)
+            put(line, FIELD_OPTIONS, " 0x%02x", option->bytes[i]);
+    }
+}
+
+static void format_flags(uint16_t flags, struct packet_line *line)
+{
+    static const struct {
+        uint16_t flag;
+        char letter;
+    } letters[] = {{TCP_FIN, 'F'}, {TCP_SYN, 'S'}, {TCP_RST, 'R'},
+                   {TCP_PSH, 'P'}, {TCP_ACK, '.'}, {TCP_URG, 'U'},
+                   {TCP_ECE, 'E'}, {TCP_CWR, 'W'}, {SCRIPT_FLAG_AE, 'A'}};
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        if (flags & letters[i].flag)
+            put(line, FIELD_FLAGS, "%c", letters[i].letter);
+    if (flags == 0)
+        put(line, FIELD_FLAGS, "-");
+}
+
+static void format_tcp(const struct script_packet *packet, struct packet_line *line)
+{
+    format_flags(packet->flags, line);
+    put(line, FIELD_NONE, " ");
+    put(line, FIELD_SEQUENCE, "%u:%u(%u)", packet->sequence,
+        packet->sequence + packet->payload_bytes, packet->payload_bytes);
+    if (packet->flags & TCP_ACK) {
+        put(line, FIELD_NONE, " ");
+        put(line, FIELD_ACK, "ack %u", packet->ack);
+    }
+    if (packet->window >= 0) {
+        put(line, FIELD_NONE, " ");
+        put(line, FIELD_WINDOW, "win %lld", (long long)packet->window);
+    }
+    if (packet->urgent >= 0) {
+        put(line, FIELD_NONE, " ");
+        put(line, FIELD_URGENT, "urg %lld", (long long)packet->urgent);
+    }
+    if (packet->option_count > 0 || packet->any_options)
+        put(line, FIELD_NONE, " <");
+    for (unsigned i = 0; i < packet->option_count; i++) {
+        put(line, FIELD_OPTIONS, "%s", i ? "," : "");
+        format_option(&packet->option[i], line);
+    }
+    if (packet->option_count > 0)
+        put(line, FIELD_NONE, ">");
+    else if (packet->any_options)
+        put(line, FIELD_OPTIONS, "...>");
+}
+
+static const char *icmp_word(uint8_t type)
+{
+    static const char *const words[] = {[ICMP_ECHO_REPLY] = "echo_reply",
+                                        [ICMP_DESTINATION_UNREACHABLE] = "unreachable",
+                                        [ICMP_SOURCE_QUENCH] = "source_quench",
+                                        [ICMP_REDIRECT] = "redirect",
+                                        [ICMP_ECHO_REQUEST] = "echo_request",
+                                        [ICMP_TIME_EXCEEDED] = "time_exceeded",
+                                        [ICMP_PARAMETER_PROBLEM] = "parameter_problem"};
+    return type < sizeof words / sizeof *words && words[type] ? words[type] : "?";
+}
+
+static void format_ip(const struct script_packet *packet, struct packet_line *line)
+{
+    static const char *const marks[] = {"noecn", "ect1", "ect0", "ce", "ect01"};
+    if (packet->ecn > 0)
+        put(line, FIELD_IP, "[%s] ", marks[packet->ecn]);
+    if (packet->tos > 0)
+        put(line, FIELD_IP, "[tos 0x%02x] ", (unsigned)packet->tos);
+}
+
+void packet_format(const struct script_packet *packet, bool ports, struct packet_line *line)
+{
+    *line = (struct packet_line){0};
+    put(line, FIELD_NONE, packet->inbound ? "< " : "> ");
+    format_ip(packet, line);
+    if (ports && packet->source_port >= 0)
+        put(line, FIELD_PORTS, "%d > %d ", packet->source_port, packet->destination_port);
+    if (packet->kind == SCRIPT_TCP) {
+        format_tcp(packet, line);
+    } else if (packet->kind == SCRIPT_UDP) {
+        put(line, FIELD_KIND, "udp (%u)", packet->payload_bytes);
+    } else {
+        put(line, FIELD_KIND, "icmp %s code %u", icmp_word(packet->icmp_type), packet->icmp_code);
+        if (packet->icmp_mtu >= 0)
+            put(line, FIELD_KIND, " mtu %lld", (long long)packet->icmp_mtu);
+    }
+}
