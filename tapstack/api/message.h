@@ -6,7 +6,9 @@
    descriptor (SO_COOKIE). Each request is answered by one struct ts_reply with the same serial,
    in order, with a descriptor attached where the operation makes one.
 
-   TS_OP_SOCKET  makes an unconnected socket: one end of a SEQPACKET pair
+   TS_OP_SOCKET  makes an unconnected socket: one end of a SEQPACKET pair. level: SOCK_STREAM (or 0),
+                 or SOCK_DGRAM: then the descriptor is marked by SO_PRIORITY TS_DATAGRAMS, and stays
+                 what it is; TS_OP_CONNECT on it answers without another one
    TS_OP_LISTEN  turns it into a listener, marked by SO_PRIORITY TS_LISTENING; the same descriptor
                  then delivers one struct ts_accepted with a connected descriptor a connection
    TS_OP_CONNECT answers at once with a connected descriptor (one end of a STREAM pair) that takes
@@ -20,7 +22,11 @@
    Ends of a connection, as the descriptor shows them: after the peer's FIN the daemon shuts down
    its sending half (EOF); after an abort it closes its end altogether (EOF with POLLHUP), and
    remembers why for TS_OP_STATUS. In the other direction the application's shutdown and close of
-   the descriptor are all there is; no request says the same. */
+   the descriptor are all there is; no request says the same.
+
+   On a datagram descriptor every message, both ways, is one struct ts_datagram with the payload
+   behind it. What the daemon has to say about a message it could not send comes back as an error,
+   in front of the datagrams that come later. */
 #ifndef TAPSTACK_API_MESSAGE_H
 #define TAPSTACK_API_MESSAGE_H
 
@@ -34,7 +40,9 @@ enum {
     TS_VERSION = 1,
     TS_MAGIC = 0x54535430, /* "TST0" */
     TS_OPTION_BYTES = 256,
-    TS_LISTENING = 1, /* SO_PRIORITY of a listening descriptor */
+    TS_LISTENING = 1,        /* SO_PRIORITY of a listening descriptor */
+    TS_DATAGRAMS = 2,        /* SO_PRIORITY of a datagram descriptor */
+    TS_DATAGRAM_MAX = 65507, /* largest payload of a datagram */
 };
 
 enum ts_op {
@@ -75,6 +83,25 @@ struct ts_reply {
     struct ts_endpoint local;
     struct ts_endpoint peer;
     uint8_t value[TS_OPTION_BYTES];
+};
+
+enum ts_datagram_flags {
+    TS_DATAGRAM_ERROR = 1,   /* from the daemon: no datagram, but an errno for the next call */
+    TS_DATAGRAM_PKTINFO = 2, /* from the daemon: the application has asked for IP_PKTINFO, ... */
+    TS_DATAGRAM_TTL = 4,     /* ... for IP_RECVTTL */
+    TS_DATAGRAM_GROUP = 8,   /* from the daemon: local is a broadcast or multicast address */
+};
+
+/* Stands before the payload of every message on a datagram descriptor, both ways. */
+struct ts_datagram {
+    uint32_t magic;
+    uint16_t flags; /* of enum ts_datagram_flags */
+    uint8_t ttl;    /* from the daemon */
+    uint8_t reserved;
+    int32_t error;            /* with TS_DATAGRAM_ERROR */
+    uint32_t interface;       /* 1 + index; to the daemon: by which a group is sent, 0: any */
+    struct ts_endpoint peer;  /* who sent it; to the daemon: where to, port 0: to the peer */
+    struct ts_endpoint local; /* where it came to; to the daemon: the source address, 0: any */
 };
 
 /* Comes with a connected descriptor through a listening one. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "datagram.h"
 #include "request.h"
 
 static int fail(int error)
@@ -20,7 +21,7 @@ static int fail(int error)
 
 /* ---- Addresses ---- */
 
-static int endpoint_from(struct ts_endpoint *to, const struct sockaddr *from, socklen_t length)
+int ts_endpoint_from(struct ts_endpoint *to, const struct sockaddr *from, socklen_t length)
 {
     struct sockaddr_in in;
     if (!from || length < sizeof in)
@@ -37,7 +38,7 @@ static int endpoint_from(struct ts_endpoint *to, const struct sockaddr *from, so
     return 0;
 }
 
-static struct sockaddr_in endpoint_to(const struct ts_endpoint *from)
+struct sockaddr_in ts_endpoint_to(const struct ts_endpoint *from)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(from->port)};
     memcpy(&in.sin_addr, from->address + 12, 4);
@@ -96,13 +97,15 @@ static int connection_is_gone(int fd)
 
 int ts_socket(int domain, int type, int protocol)
 {
-    struct ts_request request = {.op = TS_OP_SOCKET};
+    struct ts_request request = {.op = TS_OP_SOCKET,
+                                 .level = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)};
     struct ts_reply reply;
     int fd;
     if (domain != AF_INET)
         return fail(EAFNOSUPPORT);
-    if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM ||
-        (protocol != 0 && protocol != IPPROTO_TCP))
+    if (request.level != SOCK_STREAM && request.level != SOCK_DGRAM)
+        return fail(EPROTONOSUPPORT);
+    if (protocol != 0 && protocol != (request.level == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
         return fail(EPROTONOSUPPORT);
     int flags = type & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0;
     if (ts_request_exchange(&request, -1, &reply, &fd, flags) < 0)
@@ -111,13 +114,15 @@ int ts_socket(int domain, int type, int protocol)
         return fail(EMFILE);
     if (type & SOCK_NONBLOCK)
         fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+    if (request.level == SOCK_DGRAM)
+        ts_datagram_note(fd);
     return fd;
 }
 
 int ts_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct ts_request request = {.op = TS_OP_BIND};
-    if (endpoint_from(&request.endpoint, address, length) < 0)
+    if (ts_endpoint_from(&request.endpoint, address, length) < 0)
         return -1;
     return ts_request_simple(&request, fd);
 }
@@ -155,9 +160,9 @@ int ts_accept_both(int fd, struct sockaddr_in *peer, struct sockaddr_in *local, 
     if (flags & SOCK_NONBLOCK)
         fcntl(connection, F_SETFL, O_RDWR | O_NONBLOCK);
     if (peer)
-        *peer = endpoint_to(&message.peer);
+        *peer = ts_endpoint_to(&message.peer);
     if (local)
-        *local = endpoint_to(&message.local);
+        *local = ts_endpoint_to(&message.local);
     return connection;
 }
 
@@ -187,13 +192,29 @@ static int descriptor_replace(int fd, int connection, int status_flags)
     return status_flags & O_NONBLOCK ? fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) : 0;
 }
 
+/* A peer for a datagram socket; AF_UNSPEC takes it away. */
+static int connect_datagram(int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct ts_request request = {.op = TS_OP_CONNECT};
+    bool none = address && length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
+    if (!none && ts_endpoint_from(&request.endpoint, address, length) < 0)
+        return -1;
+    if (!none && request.endpoint.port == 0)
+        return fail(EINVAL);
+    return ts_request_simple(&request, fd);
+}
+
 int ts_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct ts_request request = {.op = TS_OP_CONNECT};
     struct ts_reply reply;
     int connection;
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || endpoint_from(&request.endpoint, address, length) < 0)
+    if (flags < 0)
+        return -1;
+    if (ts_datagram_is(fd))
+        return connect_datagram(fd, address, length);
+    if (ts_endpoint_from(&request.endpoint, address, length) < 0)
         return -1;
     if (ts_request_exchange(&request, fd, &reply, &connection, MSG_CMSG_CLOEXEC) < 0)
         return -1;
@@ -214,6 +235,9 @@ int ts_connect(int fd, const struct sockaddr *address, socklen_t length)
 
 ssize_t ts_send(int fd, const void *bytes, size_t size, int flags)
 {
+    struct iovec iov = {(void *)(uintptr_t)bytes, size};
+    if (ts_datagram_known(fd))
+        return ts_datagram_send(fd, &(struct msghdr){.msg_iov = &iov, .msg_iovlen = 1}, flags);
     ssize_t sent = send(fd, bytes, size, (flags & ~MSG_MORE) | MSG_NOSIGNAL);
     if (sent >= 0 || (errno != EPIPE && errno != ECONNRESET))
         return sent;
@@ -225,6 +249,10 @@ ssize_t ts_send(int fd, const void *bytes, size_t size, int flags)
 
 ssize_t ts_recv(int fd, void *bytes, size_t size, int flags)
 {
+    struct iovec iov = {bytes, size};
+    if (ts_datagram_known(fd))
+        return ts_datagram_receive(fd, &(struct msghdr){.msg_iov = &iov, .msg_iovlen = 1}, flags,
+                                   NULL);
     ssize_t got = recv(fd, bytes, size, flags);
     if (got > 0 || size == 0 || (got < 0 && errno != ECONNRESET))
         return got;
@@ -237,7 +265,12 @@ ssize_t ts_recv(int fd, void *bytes, size_t size, int flags)
 
 /* ---- Ending ---- */
 
-int ts_shutdown(int fd, int how) { return require_stream(fd) < 0 ? -1 : shutdown(fd, how); }
+int ts_shutdown(int fd, int how)
+{
+    if (!ts_datagram_is(fd) && require_stream(fd) < 0)
+        return -1;
+    return shutdown(fd, how);
+}
 
 int ts_close(int fd) { return close(fd); }
 
@@ -249,7 +282,7 @@ int ts_getsockname(int fd, struct sockaddr *address, socklen_t *length)
     struct ts_reply reply;
     if (ts_request_exchange(&request, fd, &reply, NULL, 0) < 0)
         return -1;
-    struct sockaddr_in in = endpoint_to(&reply.local);
+    struct sockaddr_in in = ts_endpoint_to(&reply.local);
     address_give(&in, address, length);
     return 0;
 }
@@ -262,9 +295,17 @@ int ts_getpeername(int fd, struct sockaddr *address, socklen_t *length)
         return -1;
     if (reply.peer.port == 0)
         return fail(ENOTCONN);
-    struct sockaddr_in in = endpoint_to(&reply.peer);
+    struct sockaddr_in in = ts_endpoint_to(&reply.peer);
     address_give(&in, address, length);
     return 0;
+}
+
+/* What the daemon has already told by the descriptor comes first. */
+static void take_datagram_error(int fd, struct ts_reply *reply)
+{
+    int error = ts_datagram_take_error(fd);
+    if (error)
+        memcpy(reply->value, &error, sizeof error);
 }
 
 int ts_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
@@ -275,6 +316,8 @@ int ts_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
         return fail(EFAULT);
     if (ts_request_exchange(&request, fd, &reply, NULL, 0) < 0)
         return -1;
+    if (level == SOL_SOCKET && name == SO_ERROR && ts_datagram_known(fd))
+        take_datagram_error(fd, &reply);
     if (reply.length == sizeof(int) && *length < sizeof(int))
         return fail(EINVAL);
     if (*length > reply.length)

@@ -4,7 +4,8 @@
    Every descriptor is a real one: poll, epoll, read, write, sendfile, fcntl, dup, close and passing
    it to another process (SCM_RIGHTS) work on it, in any process, whether it links this library or
    not. A connected socket is a stream of bytes; a listening socket becomes readable when a
-   connection waits to be accepted.
+   connection waits to be accepted. A datagram socket carries a header before each datagram, which
+   only the calls below put on and take off: poll and epoll work on it, plain read and write do not.
 
    Errors that every call may give besides its own: EBADF (no descriptor), ENOTSOCK (not one of
    ours), ENOTCONN with errno ECONNREFUSED or ENOENT when the daemon is not there, EPROTO (daemon of
@@ -32,8 +33,8 @@ extern "C" {
 int ts_init(const char *where);
 
 /* A new socket (RFC 9293, 3.9.1.1 without the connection).
-   domain: AF_INET. type: SOCK_STREAM, or'ed with SOCK_NONBLOCK and SOCK_CLOEXEC. protocol: 0 or
-   IPPROTO_TCP. Returns the descriptor; close it with ts_close (or close).
+   domain: AF_INET. type: SOCK_STREAM (TCP) or SOCK_DGRAM (UDP), or'ed with SOCK_NONBLOCK and
+   SOCK_CLOEXEC. protocol: 0, or IPPROTO_TCP or IPPROTO_UDP as it fits. Returns the descriptor; close it with ts_close (or close).
    Errors: EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE, ENOBUFS (the client's quota is used up),
    ENETDOWN (the daemon is about to end). */
 int ts_socket(int domain, int type, int protocol);
@@ -77,6 +78,37 @@ ssize_t ts_send(int fd, const void *bytes, size_t size, int flags);
    ECONNRESET (RST), ETIMEDOUT, EHOSTUNREACH, ... (MUST-12). Errors: EAGAIN, ENOTCONN. */
 ssize_t ts_recv(int fd, void *bytes, size_t size, int flags);
 
+/* Datagrams (RFC 768). A datagram socket sends and receives without a connection; ts_connect gives it
+   a peer, ts_connect with AF_UNSPEC takes it away, and ts_send and ts_recv work as the calls here.
+   On a stream these calls are ts_send and ts_recv, without looking at the address.
+
+   A datagram is handed to the daemon and leaves from there. What is wrong with it (no route, no
+   permission, no peer), and what ICMP says about a datagram sent to the peer, is told by the next
+   call. Errors: EMSGSIZE (more than 65507 bytes, at once; or more than the path takes with
+   IP_PMTUDISC_DO), EACCES (broadcast without SO_BROADCAST), ENETUNREACH, EADDRNOTAVAIL (the address
+   is one of the stack's, or none that can be sent to), EDESTADDRREQ (no address and no peer),
+   ECONNREFUSED (nobody at the peer's port), EHOSTUNREACH, EAGAIN, ENOBUFS, ECONNABORTED (ended at
+   the console, or with the daemon).
+
+   ts_send and ts_recv know the datagram descriptors that ts_socket or one of these calls has seen in
+   this process or, before a fork, in its parent. On one that was passed in use these calls first. */
+ssize_t ts_sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *address,
+                  socklen_t length);
+
+/* flags: MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC (tells the full size of a datagram that was cut). */
+ssize_t ts_recvfrom(int fd, void *bytes, size_t size, int flags, struct sockaddr *address,
+                    socklen_t *length);
+
+/* The same, and the address that it came to, perhaps a broadcast or multicast address. Either may be
+   NULL. Errors: EOPNOTSUPP (a stream). */
+ssize_t ts_recvfrom_both(int fd, void *bytes, size_t size, int flags, struct sockaddr_in *peer,
+                         struct sockaddr_in *local);
+
+/* Control messages: IP_PKTINFO both ways, IP_TTL received; both only when their option is set. The
+   interface is 1 + its index in the stack. */
+ssize_t ts_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t ts_recvmsg(int fd, struct msghdr *message, int flags);
+
 /* how: SHUT_RD, SHUT_WR (sends a FIN behind what was sent) or SHUT_RDWR. Errors: ENOTCONN. */
 int ts_shutdown(int fd, int how);
 
@@ -96,6 +128,13 @@ int ts_getpeername(int fd, struct sockaddr *address, socklen_t *length);
                 TCP_KEEPCNT, TCP_USER_TIMEOUT (ms), TCP_SYNCNT, TCP_DEFER_ACCEPT (s),
                 TCP_INFO (get: struct tcp_info of <linux/tcp.h>), TCP_CONGESTION (a name)
    Set on a listener they hold for the connections accepted from it.
+   Of a datagram socket:
+   SOL_SOCKET   SO_ERROR, SO_TYPE, SO_REUSEADDR (others that have it set may have the same name),
+                SO_BROADCAST, SO_RCVBUF, SO_SNDBUF, SO_NO_CHECK
+   IPPROTO_IP   IP_TTL, IP_TOS, IP_MTU_DISCOVER, IP_PKTINFO, IP_RECVTTL, IP_MULTICAST_TTL,
+                IP_MULTICAST_LOOP, IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP (struct
+                ip_mreq or ip_mreqn, whose interface is 1 + its index in the stack). A socket
+                receives the groups that it is a member of, and no others.
    Errors: ENOPROTOOPT (unknown), EINVAL (value out of range, or length too small). */
 int ts_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int ts_setsockopt(int fd, int level, int name, const void *value, socklen_t length);

@@ -392,6 +392,7 @@ struct stack_datagram {
                                      leaves; -1: as the socket's options and the routes say */
     uint8_t ttl;                  /* out: 0: the socket's */
     uint8_t tos;                  /* in only */
+    bool to_group;                /* in only: local is a broadcast or multicast address */
     uint32_t size;                /* in only: payload bytes */
 };
 

@@ -75,6 +75,7 @@ static int receive(struct stack *stack, struct udp_socket *socket,
         .interface = datagram->frame->interface,
         .ttl = datagram->header.ttl,
         .tos = datagram->header.tos,
+        .to_group = ip_is_group(stack, datagram->header.destination_v4),
         .size = (uint32_t)size,
     };
     if (size > 0)

@@ -1,6 +1,7 @@
 /* Socket options: Linux' names and units on one side, the stack's on the other, and TCP_INFO. */
 #include "api_server.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <linux/in.h>
 #include <linux/tcp.h>
@@ -23,6 +24,11 @@ static const struct option {
     {SOL_SOCKET, SO_SNDBUF, STACK_OPTION_SEND_BUFFER, 1, false},
     {IPPROTO_IP, IP_TTL, STACK_OPTION_TTL, 1, false},
     {IPPROTO_IP, IP_TOS, STACK_OPTION_TOS, 1, false},
+    {SOL_SOCKET, SO_BROADCAST, STACK_OPTION_BROADCAST, 1, true},
+    {SOL_SOCKET, SO_NO_CHECK, STACK_OPTION_NO_CHECKSUM, 1, true},
+    {IPPROTO_IP, IP_MTU_DISCOVER, STACK_OPTION_PATH_MTU_DISCOVERY, 1, false},
+    {IPPROTO_IP, IP_MULTICAST_TTL, STACK_OPTION_MULTICAST_TTL, 1, false},
+    {IPPROTO_IP, IP_MULTICAST_LOOP, STACK_OPTION_MULTICAST_LOOP, 1, true},
     {IPPROTO_TCP, TCP_NODELAY, STACK_OPTION_NODELAY, 1, true},
     {IPPROTO_TCP, TCP_CORK, STACK_OPTION_CORK, 1, true},
     {IPPROTO_TCP, TCP_MAXSEG, STACK_OPTION_MAXIMUM_SEGMENT, 1, false},
@@ -142,6 +148,12 @@ static int get_tcp_info(struct api_call *call, const struct stack_info *info)
     return reply_bytes(call, &value, sizeof value);
 }
 
+/* An option of the other protocol is none of this socket's. */
+static int option_errno(int result)
+{
+    return result == STACK_NOT_SUPPORTED ? ENOPROTOOPT : api_errno(result);
+}
+
 /* ---- Options that are more than a number ---- */
 
 /* How a connection went: told once. */
@@ -187,6 +199,21 @@ static int set_congestion(struct api_call *call, const struct stack_info *info)
     return same ? 0 : ENOENT;
 }
 
+/* One of the options that are a number. */
+static int get_number(struct api_call *call, int level, int name)
+{
+    const struct option *option = option_find(level, name);
+    if (!option)
+        return ENOPROTOOPT;
+    uint64_t value = 0;
+    int result =
+        stack_get_option(api_stack(call->socket), call->socket->socket, option->option, &value);
+    value /= option->unit;
+    if (result < 0)
+        return option_errno(result);
+    return reply_int(call, value < INT32_MAX ? (int)value : INT32_MAX);
+}
+
 static int get_named(struct api_call *call, int level, int name, const struct stack_info *info)
 {
     bool connected = call->socket->kind == API_CONNECTED;
@@ -198,33 +225,7 @@ static int get_named(struct api_call *call, int level, int name, const struct st
         return reply_bytes(call, info->congestion, strlen(info->congestion) + 1);
     if (level == IPPROTO_TCP && name == TCP_MAXSEG && connected)
         return reply_int(call, (int)info->snd_mss);
-    const struct option *option = option_find(level, name);
-    if (!option)
-        return ENOPROTOOPT;
-    uint64_t value = 0;
-    int result =
-        stack_get_option(api_stack(call->socket), call->socket->socket, option->option, &value);
-    value /= option->unit;
-    if (result < 0)
-        return api_errno(result);
-    return reply_int(call, value < INT32_MAX ? (int)value : INT32_MAX);
-}
-
-int api_option_get(struct api_call *call)
-{
-    int level = call->request->level, name = call->request->name;
-    struct stack_info info;
-    if (level == SOL_SOCKET && name == SO_ERROR)
-        return get_error(call);
-    if (level == SOL_SOCKET && name == SO_TYPE)
-        return reply_int(call, SOCK_STREAM);
-    if (!call->socket || call->socket->socket == 0)
-        return ENOTCONN;
-    struct api_socket *s = call->socket;
-    if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
-        return reply_int(call, s->kind == API_LISTENER);
-    int result = stack_info(api_stack(s), s->socket, &info, api_now(s));
-    return result < 0 ? api_errno(result) : get_named(call, level, name, &info);
+    return get_number(call, level, name);
 }
 
 /* The number an application gave: an int, or a byte where ip(7) allows one. */
@@ -238,15 +239,139 @@ static bool request_number(const struct ts_request *request, int *number)
     return request->level == IPPROTO_IP && request->length >= 1;
 }
 
+/* ---- Datagram sockets ---- */
+
+/* The interface that a structure of ip(7) names: by 1 + its index, or by an address of it. -1: by
+   none; STACK_NOT_AVAILABLE: there is none such. */
+static int interface_named(const struct stack *stack, int number, struct in_addr address)
+{
+    struct stack_address found;
+    uint32_t cursor = 0;
+    if (number > 0)
+        return stack_interface(stack, (unsigned)number - 1) ? number - 1 : STACK_NOT_AVAILABLE;
+    if (number < 0)
+        return STACK_NOT_AVAILABLE;
+    if (address.s_addr == 0)
+        return -1;
+    while (stack_next_address(stack, &cursor, &found))
+        if (found.v4 == be32toh(address.s_addr))
+            return (int)found.interface;
+    return STACK_NOT_AVAILABLE;
+}
+
+/* struct ip_mreqn, or its beginning (struct ip_mreq). IP_MULTICAST_IF also takes an address alone.
+   Returns false when it is too short. */
+static bool request_group(const struct ts_request *request, struct ip_mreqn *group)
+{
+    *group = (struct ip_mreqn){{0}};
+    if (request->length >= sizeof(struct ip_mreq)) {
+        memcpy(group, request->value,
+               request->length < sizeof *group ? sizeof(struct ip_mreq) : sizeof *group);
+        return true;
+    }
+    memcpy(&group->imr_address, request->value, sizeof group->imr_address);
+    return request->name == IP_MULTICAST_IF && request->length >= sizeof group->imr_address;
+}
+
+static bool is_group_option(int name)
+{
+    return name == IP_MULTICAST_IF || name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP;
+}
+
+static int set_group_option(struct api_call *call, int name)
+{
+    struct api_socket *s = call->socket;
+    struct ip_mreqn request;
+    if (!request_group(call->request, &request))
+        return EINVAL;
+    int interface = interface_named(api_stack(s), request.imr_ifindex, request.imr_address);
+    struct ip_address group = ip_address_from_v4(be32toh(request.imr_multiaddr.s_addr));
+    if (interface == STACK_NOT_AVAILABLE)
+        return name == IP_MULTICAST_IF ? EADDRNOTAVAIL : ENODEV;
+    if (name == IP_MULTICAST_IF)
+        return api_errno(stack_set_option(api_stack(s), s->socket, STACK_OPTION_MULTICAST_INTERFACE,
+                                          (uint64_t)(interface + 1), api_now(s)));
+    if (name == IP_ADD_MEMBERSHIP)
+        return api_errno(stack_join_group(api_stack(s), s->socket, &group, interface, api_now(s)));
+    return api_errno(stack_leave_group(api_stack(s), s->socket, &group, interface, api_now(s)));
+}
+
+/* IP_MULTICAST_IF is read as an address. */
+static int get_group_interface(struct api_call *call)
+{
+    struct api_socket *s = call->socket;
+    struct in_addr address = {0};
+    uint64_t number = 0;
+    stack_get_option(api_stack(s), s->socket, STACK_OPTION_MULTICAST_INTERFACE, &number);
+    const struct stack_interface_config *interface =
+        number ? stack_interface(api_stack(s), (unsigned)number - 1) : NULL;
+    if (interface)
+        address.s_addr = htobe32(interface->address_v4);
+    return reply_bytes(call, &address, sizeof address);
+}
+
+/* What shall be told of each datagram. Returns false when name is no such option. */
+static bool received_flag(const struct api_socket *s, int name, int *value)
+{
+    *value = name == IP_PKTINFO ? s->pktinfo : s->receive_ttl;
+    return name == IP_PKTINFO || name == IP_RECVTTL;
+}
+
+static int set_received_flag(struct api_call *call, int name)
+{
+    int number;
+    if (!request_number(call->request, &number))
+        return EINVAL;
+    if (name == IP_PKTINFO)
+        call->socket->pktinfo = number != 0;
+    else
+        call->socket->receive_ttl = number != 0;
+    return 0;
+}
+
+static int get_datagram_option(struct api_call *call, int level, int name)
+{
+    int value;
+    if (level == IPPROTO_IP && name == IP_MULTICAST_IF)
+        return get_group_interface(call);
+    if (level == IPPROTO_IP && received_flag(call->socket, name, &value))
+        return reply_int(call, value);
+    return get_number(call, level, name);
+}
+
+int api_option_get(struct api_call *call)
+{
+    int level = call->request->level, name = call->request->name;
+    struct stack_info info;
+    if (level == SOL_SOCKET && name == SO_ERROR)
+        return get_error(call);
+    if (level == SOL_SOCKET && name == SO_TYPE)
+        return reply_int(call, call->socket && call->socket->kind == API_DATAGRAM ? SOCK_DGRAM
+                                                                                  : SOCK_STREAM);
+    if (!call->socket || call->socket->socket == 0)
+        return ENOTCONN;
+    struct api_socket *s = call->socket;
+    if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
+        return reply_int(call, s->kind == API_LISTENER);
+    if (s->kind == API_DATAGRAM)
+        return get_datagram_option(call, level, name);
+    int result = stack_info(api_stack(s), s->socket, &info, api_now(s));
+    return result < 0 ? api_errno(result) : get_named(call, level, name, &info);
+}
+
 int api_option_set(struct api_call *call)
 {
     struct api_socket *s = call->socket;
     int level = call->request->level, name = call->request->name, number;
     if (s->socket == 0)
         return EINVAL;
-    if (level == SOL_SOCKET && name == SO_LINGER)
+    if (s->kind == API_DATAGRAM && level == IPPROTO_IP && is_group_option(name))
+        return set_group_option(call, name);
+    if (s->kind == API_DATAGRAM && level == IPPROTO_IP && received_flag(s, name, &number))
+        return set_received_flag(call, name);
+    if (s->kind != API_DATAGRAM && level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(call);
-    if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
+    if (s->kind != API_DATAGRAM && level == IPPROTO_TCP && name == TCP_CONGESTION) {
         struct stack_info info;
         int result = stack_info(api_stack(s), s->socket, &info, api_now(s));
         return result < 0 ? api_errno(result) : set_congestion(call, &info);
@@ -257,5 +382,6 @@ int api_option_set(struct api_call *call)
     if (!request_number(call->request, &number) || (number < 0 && !option->flag))
         return EINVAL;
     uint64_t value = option->flag ? number != 0 : (uint64_t)number * option->unit;
-    return api_errno(stack_set_option(api_stack(s), s->socket, option->option, value, api_now(s)));
+    return option_errno(
+        stack_set_option(api_stack(s), s->socket, option->option, value, api_now(s)));
 }

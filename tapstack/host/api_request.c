@@ -3,6 +3,7 @@
 #include "api_server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,6 +48,8 @@ static struct api_socket *call_make_socket(struct api_call *call, int type, enum
     s->owner_pid = call->client->pid;
     s->charged = true;
     s->user->sockets++;
+    if (kind == API_DATAGRAM)
+        api_datagram_prepare(ends);
     call->reply_fd = ends[1];
     *error = 0;
     return s;
@@ -57,16 +60,22 @@ static int call_socket(struct api_call *call)
     struct stack *stack = call->client->server->daemon->stack;
     if (call->client->server->stopping)
         return ENETDOWN;
-    int handle = stack_open(stack, 6);
+    if (call->request->level != 0 && call->request->level != SOCK_STREAM &&
+        call->request->level != SOCK_DGRAM)
+        return EPROTONOSUPPORT;
+    bool datagram = call->request->level == SOCK_DGRAM;
+    int handle = stack_open(stack, datagram ? IPPROTO_UDP : IPPROTO_TCP);
     if (handle < 0)
         return api_errno(handle);
     int error;
-    struct api_socket *s = call_make_socket(call, SOCK_SEQPACKET, API_UNCONNECTED, handle, &error);
+    struct api_socket *s = call_make_socket(
+        call, SOCK_SEQPACKET, datagram ? API_DATAGRAM : API_UNCONNECTED, handle, &error);
     if (!s) {
         stack_close(stack, handle, call->client->server->daemon->loop.now_us);
         return error;
     }
-    shutdown(s->watch.fd, SHUT_RD); /* what an application writes here is refused by the kernel */
+    if (!datagram)
+        shutdown(s->watch.fd, SHUT_RD); /* what it writes here is refused by the kernel */
     return 0;
 }
 
@@ -74,7 +83,7 @@ static int call_bind(struct api_call *call)
 {
     struct api_socket *s = call->socket;
     struct stack_endpoint local = endpoint_read(&call->request->endpoint);
-    if (s->kind != API_UNCONNECTED || s->bound)
+    if (s->kind != API_DATAGRAM && (s->kind != API_UNCONNECTED || s->bound))
         return EINVAL;
     int result = stack_bind(api_stack(s), s->socket, &local);
     s->bound = result >= 0;
@@ -84,6 +93,8 @@ static int call_bind(struct api_call *call)
 static int call_listen(struct api_call *call)
 {
     struct api_socket *s = call->socket;
+    if (s->kind == API_DATAGRAM)
+        return EOPNOTSUPP;
     if (s->kind != API_UNCONNECTED && s->kind != API_LISTENER)
         return EINVAL;
     return api_listener_open(s, call->fd, call->request->level);
@@ -93,6 +104,8 @@ static int call_connect(struct api_call *call)
 {
     struct api_socket *s = call->socket;
     struct stack_endpoint remote = endpoint_read(&call->request->endpoint);
+    if (s->kind == API_DATAGRAM)
+        return api_errno(stack_connect(api_stack(s), s->socket, &remote, api_now(s)));
     if (s->kind != API_UNCONNECTED)
         return s->kind == API_CONNECTING ? EALREADY : EISCONN;
     int error;

@@ -197,6 +197,8 @@ void api_server_ready(struct api_server *server, const struct stack_ready *ready
         return;
     if (s->kind == API_CONNECTING || s->kind == API_CONNECTED)
         api_connection_serve(s, ready->what);
+    else if (s->kind == API_DATAGRAM)
+        api_datagram_serve(s, ready->what);
     else if (s->kind == API_LISTENER && (ready->what & STACK_READY_ACCEPT))
         api_listener_accept(s);
 }
@@ -248,6 +250,7 @@ void api_server_usage(const struct api_server *server, struct api_usage *usage)
     usage->clients = server->client_count;
     usage->listeners = server->kinds[API_LISTENER];
     usage->connections = server->kinds[API_CONNECTING] + server->kinds[API_CONNECTED];
+    usage->datagrams = server->kinds[API_DATAGRAM];
     usage->refused_requests = server->refused_requests;
 }
 
@@ -261,6 +264,8 @@ static void socket_refresh(struct api_socket *s)
 {
     if (s->kind == API_CONNECTED)
         api_connection_refresh(s);
+    else if (s->kind == API_DATAGRAM)
+        api_datagram_refresh(s);
 }
 
 void api_server_refresh(struct api_server *server, int socket)

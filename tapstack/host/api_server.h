@@ -6,7 +6,8 @@
    api_option.c      socket options and TCP_INFO
    api_socket.c      every socket that an application may hold, found by cookie or by stack handle
    api_listener.c    from the stack's accept queue into the listening descriptor
-   api_connection.c  bytes between a connected descriptor and the stack */
+   api_connection.c  bytes between a connected descriptor and the stack
+   api_datagram.c    datagrams between a descriptor and the stack */
 #ifndef TAPSTACK_HOST_API_SERVER_H
 #define TAPSTACK_HOST_API_SERVER_H
 
@@ -70,6 +71,7 @@ enum api_kind {
     API_LISTENER,
     API_CONNECTING,
     API_CONNECTED,
+    API_DATAGRAM,
     API_REPLACED, /* its stack socket went over to the descriptor that TS_OP_CONNECT made */
     API_KIND_COUNT
 };
@@ -101,10 +103,13 @@ struct api_socket {
     bool write_ended : 1; /* the peer's last byte and its end are with the application */
     bool hung_up : 1;     /* the application has closed, or both directions are shut down */
     bool reset : 1;       /* it closed with bytes of ours unread */
+    bool pktinfo : 1;     /* a datagram socket's: the application wants IP_PKTINFO, ... */
+    bool receive_ttl : 1; /* ... IP_RECVTTL */
+    bool error_told : 1; /* an error lies in the pair, or did since it was last known to be empty */
     union {
         struct api_waiting *waiting; /* a listener's */
         struct {
-            uint32_t held;       /* bytes in the pair that may be unread */
+            uint32_t held;       /* bytes in the pair that may be unread; datagrams with overhead */
             uint32_t read_bytes; /* room to reserve for the next read, or bytes of an opening to
                                     take out */
         };
@@ -122,6 +127,7 @@ struct api_server {
     uint32_t kinds[API_KIND_COUNT]; /* sockets of each kind */
     uint64_t refused_requests;
     bool stopping;
+    uint8_t datagram[TS_DATAGRAM_MAX]; /* the one that is just being read from an application */
 };
 
 static inline struct stack *api_stack(const struct api_socket *s)
@@ -220,5 +226,16 @@ void api_connection_serve(struct api_socket *c, uint32_t what);
 void api_connection_stop(struct api_socket *c);
 /* An event of the pair. */
 void api_connection_ready(struct loop_watch *watch, uint32_t events);
+
+/* ---- api_datagram.c ---- */
+
+/* A fresh pair becomes one for datagrams; ends[1] is the application's. */
+void api_datagram_prepare(const int ends[2]);
+/* Tells the stack how much of what it gave out the application has still not read. */
+void api_datagram_refresh(struct api_socket *s);
+/* Readiness in the stack (enum stack_ready_bits). May destroy it. */
+void api_datagram_serve(struct api_socket *s, uint32_t what);
+/* An event of the pair. */
+void api_datagram_ready(struct loop_watch *watch, uint32_t events);
 
 #endif

@@ -103,10 +103,14 @@ struct api_socket *api_socket_create(struct api_server *server, enum api_kind ki
     if (!s)
         return NULL;
     bool connected = kind == API_CONNECTING || kind == API_CONNECTED;
+    bool datagram = kind == API_DATAGRAM;
     s->server = server;
     s->watch.fd = ends[0];
-    s->watch.events = EPOLLET | EPOLLRDHUP | (connected ? EPOLLIN | EPOLLPRI : 0);
-    s->watch.ready = connected ? api_connection_ready : api_listener_ready;
+    s->watch.events =
+        EPOLLET | EPOLLRDHUP | (connected || datagram ? EPOLLIN : 0) | (connected ? EPOLLPRI : 0);
+    s->watch.ready = connected  ? api_connection_ready
+                     : datagram ? api_datagram_ready
+                                : api_listener_ready;
     if (loop_add(&server->daemon->loop, &s->watch) < 0) {
         free(s);
         return NULL;
@@ -123,7 +127,8 @@ struct api_socket *api_socket_create(struct api_server *server, enum api_kind ki
 /* May bytes of the application lie unread in our end? */
 static bool socket_may_hold(const struct api_socket *s)
 {
-    return (s->kind == API_CONNECTING || s->kind == API_CONNECTED) && !s->read_ended;
+    return s->kind == API_DATAGRAM ||
+           ((s->kind == API_CONNECTING || s->kind == API_CONNECTED) && !s->read_ended);
 }
 
 void api_socket_destroy(struct api_socket *s)
@@ -217,6 +222,12 @@ int api_errno(int stack_error)
         return EOPNOTSUPP;
     case STACK_ABORTED:
         return ECONNABORTED;
+    case STACK_MESSAGE_SIZE:
+        return EMSGSIZE;
+    case STACK_DENIED:
+        return EACCES;
+    case STACK_NO_PROTOCOL:
+        return ENOPROTOOPT;
     default:
         return EINVAL;
     }

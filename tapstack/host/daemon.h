@@ -39,6 +39,7 @@ struct api_usage {
     uint32_t clients;
     uint32_t listeners;
     uint32_t connections;
+    uint32_t datagrams;        /* datagram sockets */
     uint64_t refused_requests; /* malformed, of the wrong version, over quota */
 };
 void api_server_usage(const struct api_server *server, struct api_usage *usage);
