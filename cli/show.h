@@ -22,6 +22,9 @@ void show_ping(FILE *out, const json_t *line);
 void show_traceroute(FILE *out, const json_t *line);
 void show_pmtu(FILE *out, const json_t *answer);
 void show_pmtu_flush(FILE *out, const json_t *answer);
+void show_impair_added(FILE *out, const json_t *answer);
+void show_impairments(FILE *out, const json_t *answer);
+void show_impair_presets(FILE *out, const json_t *answer);
 void show_set(FILE *out, const json_t *answer);
 void show_capture(FILE *out, const json_t *answer);
 

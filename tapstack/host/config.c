@@ -189,6 +189,21 @@ static int config_read_log_level(const struct config_key *key, const char *word)
 
 static int config_read_quantity(const struct config_key *key, const char *word);
 
+/* One rule of a cable; where a preset differs by direction, two. */
+static int config_read_impair(const struct config_key *key, const char *word)
+{
+    struct config_interface *interface = config_reading->interface;
+    struct impair_line lines[IMPAIR_LINES_MAX];
+    struct impair_error error;
+    int count = impair_text_parse(word, lines, &error);
+    (void)key;
+    if (count < 0 || interface->impair_count + (unsigned)count > CONFIG_IMPAIR_MAX)
+        return -1;
+    for (int i = 0; i < count; i++)
+        interface->impair[interface->impair_count++] = lines[i];
+    return 0;
+}
+
 #define CONFIG_FIELD(field) offsetof(struct config, field), sizeof((struct config *)0)->field, false
 #define CONFIG_INTERFACE_FIELD(field)                                                              \
     offsetof(struct config_interface, field), sizeof((struct config_interface *)0)->field, true
@@ -264,7 +279,9 @@ static const struct config_key config_cable_keys[] = {
     CONFIG_QUANTITY("reorder_hold", CONFIG_CABLE_FIELD(reorder_us), QUANTITY_TIME, 0, 3600000000),
     CONFIG_QUANTITY("rate", CONFIG_CABLE_FIELD(rate_kbps), QUANTITY_RATE, 0, UINT32_MAX),
     CONFIG_QUANTITY("queue", CONFIG_CABLE_FIELD(queue_frames), QUANTITY_COUNT, 0, 1000000),
+    CONFIG_QUANTITY("mtu", CONFIG_CABLE_FIELD(mtu_bytes), QUANTITY_BYTES, 0, 65535),
     CONFIG_QUANTITY("fcs", CONFIG_CABLE_FIELD(fcs), QUANTITY_SWITCH, 0, 1),
+    {.name = "impair", .read = config_read_impair, .list = true},
     CONFIG_QUANTITY("seed", CONFIG_INTERFACE_FIELD(cable_seed), QUANTITY_COUNT, 0, UINT64_MAX),
     {NULL},
 };
@@ -444,11 +461,29 @@ static int config_read_quantity(const struct config_key *key, const char *word)
     return 0;
 }
 
+/* The column is that of the word within the line that the impairment does not understand. */
+static void config_complain_impair(int line, const struct config_key *key, const char *text)
+{
+    struct impair_line lines[IMPAIR_LINES_MAX];
+    struct impair_error error;
+    char word[CONFIG_WORD_MAX] = "";
+    if (impair_text_parse(text, lines, &error) >= 0) {
+        config_complain(line, key->name, text, "%s: more than %d lines", key->name,
+                        CONFIG_IMPAIR_MAX);
+        return;
+    }
+    const char *at = text + error.column - 1;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(at, " \t"), at);
+    config_complain(line, key->name, word, "%s: %s", key->name, error.message);
+}
+
 static void config_complain_value(int line, const struct config_key *key, const char *word)
 {
     char least[QUANTITY_TEXT_MAX], most[QUANTITY_TEXT_MAX];
     uint64_t value;
-    if (key->wants) {
+    if (key->read == config_read_impair) {
+        config_complain_impair(line, key, word);
+    } else if (key->wants) {
         config_complain(line, key->name, word, "%s wants %s, not \"%s\"", key->name, key->wants,
                         word);
     } else if (quantity_parse(word, key->kind, &value) < 0) {

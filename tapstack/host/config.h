@@ -7,9 +7,11 @@
 
 #include "../core/stack.h"
 #include "../link/cable.h"
+#include "../link/impair_text.h"
 
 enum {
     CONFIG_INTERFACES_MAX = 8,
+    CONFIG_IMPAIR_MAX = 16, /* rules of one cable */
     CONFIG_RING_DEFAULT = 256,
     CONFIG_RING_MAX = 4096,
     CONFIG_NEIGHBORS_MAX = 64,
@@ -42,6 +44,8 @@ struct config_interface {
     bool cable_present;     /* a cable section was given */
     struct cable_settings cable;
     uint64_t cable_seed;
+    struct impair_line impair[CONFIG_IMPAIR_MAX]; /* its rules */
+    unsigned impair_count;
 };
 
 struct config {

@@ -161,6 +161,13 @@ enum control_progress control_filter_test(struct control_client *client);
 enum control_progress control_show_flows(struct control_client *client);
 enum control_progress control_flows_flush(struct control_client *client);
 
+/* control_impair.c */
+enum control_progress control_impair_add(struct control_client *client);
+enum control_progress control_impair_list(struct control_client *client);
+enum control_progress control_impair_del(struct control_client *client);
+enum control_progress control_impair_clear(struct control_client *client);
+enum control_progress control_impair_presets(struct control_client *client);
+
 /* control_event.c */
 enum control_progress control_event_show(struct control_client *client);
 /* The last line of a stream that its client ends. */

@@ -386,6 +386,11 @@ static json_t *cable_json(const struct cable *cable)
 #define CABLE_APPEND(field, name, what) counter_append(list, name, counters->field, what);
     CABLE_COUNTERS(CABLE_APPEND)
 #undef CABLE_APPEND
+    struct cable_load load;
+    cable_load(cable, &load);
+    counter_append(list, "under_way", load.frames, "frames in the cable now");
+    counter_append(list, "waiting", load.waiting_frames, "of these waiting for the rate");
+    counter_append(list, "waiting_bytes", load.waiting_bytes, "their bytes");
     return list;
 }
 

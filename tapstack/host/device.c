@@ -74,6 +74,7 @@ struct device {
     unsigned lone; /* wake-ups in a row that brought one frame each */
     struct nic nic;
     struct cable *cable[2]; /* both or none */
+    uint32_t rules;         /* of the cable, numbered so far */
     uint8_t *buffers;       /* mapped, as the ring is; what is not used costs nothing */
     uint8_t *whole;         /* a frame of the TAP that does not go into the ring */
     uint8_t *cut;           /* one wire frame of a frame that is being cut */
@@ -313,6 +314,66 @@ int device_cable_insert(struct device *device, const struct cable_settings *sett
     return 0;
 }
 
+static int device_add_rule(struct device *device, const struct impair_line *line, uint32_t number)
+{
+    static const enum impair_direction names[] = {
+        [DEVICE_IN] = IMPAIR_IN, [DEVICE_OUT] = IMPAIR_OUT};
+    for (int i = 0; i < 2; i++) {
+        if (!(line->direction & names[i]))
+            continue;
+        if (cable_rule_count(device->cable[i]) >= CABLE_RULES_MAX)
+            return -ENOSPC;
+        if (cable_add_rule(device->cable[i], number, &line->impairment,
+                           device->daemon->loop.now_us) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int device_impair(struct device *device, const struct impair_line *lines, unsigned count)
+{
+    const struct config_interface *config = device->config;
+    int error = 0;
+    if (!device->cable[DEVICE_IN])
+        error = device_cable_insert(device, &config->cable, config->cable_seed);
+    uint32_t number = device->rules + 1;
+    for (unsigned i = 0; i < count && error == 0; i++)
+        error = device_add_rule(device, &lines[i], number);
+    if (error != 0) {
+        device_unimpair(device, number);
+        return error;
+    }
+    device->rules = number;
+    return (int)number;
+}
+
+int device_unimpair(struct device *device, uint32_t number)
+{
+    int removed = 0;
+    for (int i = 0; i < 2; i++)
+        if (device->cable[i] && cable_remove_rule(device->cable[i], number) == 0)
+            removed++;
+    return removed > 0 ? 0 : -ENOENT;
+}
+
+/* A cable that is there for its rules alone goes with them: the way of whole super-frames, without
+   a copy, is open again. */
+static void device_retire_cable(struct device *device)
+{
+    struct cable_load load;
+    if (device->config->cable_present)
+        return;
+    for (int i = 0; i < 2; i++) {
+        if (cable_rule_count(device->cable[i]) > 0)
+            return;
+        cable_load(device->cable[i], &load);
+        if (load.frames > 0)
+            return;
+    }
+    device_cable_remove(device);
+    log_info("%s: no impairment is left, the cable is taken out", device->tap.name);
+}
+
 /* ---- Sending ---- */
 
 void device_send(struct device *device, const struct frame *frame)
@@ -433,6 +494,7 @@ bool device_serve(struct device *device)
     if (device->cable[DEVICE_IN]) {
         device_serve_inbound(device, device->daemon->loop.now_us);
         device_serve_outbound(device, device->daemon->loop.now_us);
+        device_retire_cable(device);
     }
     if (device->nic.raised)
         device_poll_card(device);
@@ -504,8 +566,13 @@ static int device_build_card(struct device *device)
     device->nic.vlan = config->vlan;
     device->nic.transparent = config->bridged;
     device_configure(device);
-    return config->cable_present ? device_cable_insert(device, &config->cable, config->cable_seed)
-                                 : 0;
+    if (config->cable_present &&
+        device_cable_insert(device, &config->cable, config->cable_seed) < 0)
+        return -ENOMEM;
+    for (unsigned i = 0; i < config->impair_count; i++)
+        if (device_impair(device, &config->impair[i], 1) < 0)
+            return -ENOMEM;
+    return 0;
 }
 
 struct device *device_create(struct daemon *daemon, unsigned index, const struct tap *tap)

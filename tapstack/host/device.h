@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "../link/cable.h"
+#include "../link/impair_text.h"
 #include "../link/nic.h"
 #include "daemon.h"
 #include "tap.h"
@@ -45,6 +46,14 @@ int device_cable_insert(struct device *device, const struct cable_settings *sett
 void device_cable_remove(struct device *device);
 /* NULL without a cable. Its FCS is settled by device_cable_insert. */
 struct cable *device_cable(struct device *device, int direction);
+
+/* Adds a rule, of one line or of one for each direction, and lays a cable where there is none.
+   Returns its number, which no other rule of the device ever has; -ENOMEM, or -ENOSPC when there are
+   CABLE_RULES_MAX. A cable that was laid for rules goes with the last of them, as soon as nothing is
+   under way in it. */
+int device_impair(struct device *device, const struct impair_line *lines, unsigned count);
+/* Takes a rule away. Returns 0 or -ENOENT. */
+int device_unimpair(struct device *device, uint32_t number);
 
 /* Takes over what may change of its section of the configuration: accidents of the cable, filter,
    ring, budget. */

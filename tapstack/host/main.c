@@ -175,7 +175,9 @@ static int program_configure(const struct options *options, struct config *confi
     FIXED("bridge", bridged)                                                                       \
     FIXED("cable", cable_present)                                                                  \
     FIXED("cable seed", cable_seed)                                                                \
-    FIXED("cable fcs", cable.fcs)
+    FIXED("cable fcs", cable.fcs)                                                                  \
+    FIXED("cable impair", impair)                                                                  \
+    FIXED("cable impair", impair_count)
 
 #define PROGRAM_KEEP(name, field)                                                                  \
     if (memcmp(&new->field, &old->field, sizeof new->field) != 0) {                                \

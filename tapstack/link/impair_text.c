@@ -51,12 +51,15 @@ struct keyword {
     unsigned argument;
 };
 
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
 static void next(struct reader *reader)
 {
-    while (*reader->at == ' ' || *reader->at == '\t')
+    while (is_blank(*reader->at))
         reader->at++;
-    reader->word = (struct impair_word){reader->at, strcspn(reader->at, " \t")};
-    reader->at += reader->word.length;
+    reader->word = (struct impair_word){reader->at, 0};
+    for (; *reader->at && !is_blank(*reader->at); reader->at++)
+        reader->word.length++;
 }
 
 static bool at_number(const struct reader *reader)
@@ -265,7 +268,7 @@ static bool read_flags(struct reader *reader, unsigned argument)
     struct match *match = match_of(reader);
     (void)argument;
     for (size_t i = 0; i < reader->word.length; i++) {
-        const char *letter = strchr(flag_letters, reader->word.text[i]);
+        const char *letter = memchr(flag_letters, reader->word.text[i], sizeof flag_letters - 1);
         if (!letter)
             return refuse(reader, "here stand flags as tcpdump shows them (S, S., F., R, P., .)");
         match->flags |= (uint8_t)(1U << (letter - flag_letters));

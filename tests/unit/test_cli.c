@@ -98,6 +98,12 @@ static void test_commands_are_read(void **state)
         {"set tcp.msl 2s", "set {\"name\":\"tcp.msl\",\"value\":\"2s\"}"},
         {"cap start /tmp/x limit 1000", "capture start {\"file\":\"/tmp/x\",\"limit\":1000}"},
         {"help show conn", "help {\"command\":\"show\",\"part\":\"conn\"}"},
+        {"impair add out loss 1% 25%", "impair add {\"rule\":\"out loss 1% 25%\"}"},
+        {"impair add interface tap1 json in mtu 900",
+         "impair add {\"interface\":\"tap1\",\"json\":true,\"rule\":\"in mtu 900\"}"},
+        {"imp add", "! missing \"RULE\"; usage: impair add [interface NAME] [json] RULE..."},
+        {"impair del 3 tap1", "impair del {\"interface\":\"tap1\",\"number\":3}"},
+        {"impair del x", "! NUMBER must be a number"},
         {"frob", "! unknown command \"frob\""},
         {"showing", "! unknown command \"showing\""},
         {"show conn", "! incomplete or not clear; there are: show connections, show connection"},
@@ -132,9 +138,13 @@ static void test_what_may_come_next(void **state)
         const char *before, *words, *value;
     } cases[] = {
         {"",
-         "show arp interface counters events watch ping traceroute pmtu kill set capture help quit",
+         "show arp interface counters events watch ping traceroute pmtu kill set filter flows "
+         "impair capture help "
+         "quit",
          ""},
         {"capture", "start stop status", ""},
+        {"impair", "add list del clear presets", ""},
+        {"impair add", "interface json", "RULE"},
         {"show connections", "state port peer json", ""},
         {"show connections state", "", "STATE"},
         {"show connections state LISTEN", "port peer json", ""},

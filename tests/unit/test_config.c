@@ -181,7 +181,7 @@ static void test_more_interfaces(void **state)
 {
     static const char text[] =
         "vlan = 7\nring = 16\nbudget = 8\npromiscuous = on\ngateway = 10.78.0.1\n"
-        "cable { seed = 3 }\n"
+        "cable { seed = 3 impair = {\"out loss 1%\", \"both dsl for 30s\"} }\n"
         "interface \"tap1\" {\n address = 10.78.0.2/16\n mtu = 900\n netns = b\n"
         " cable { loss = 2%\n fcs = on }\n allmulti = on\n}\n"
         "interface tap2 { cable { loss = 4% } address = 10.79.0.2/24 mac = 02:00:00:00:00:07 }\n";
@@ -200,6 +200,10 @@ static void test_more_interfaces(void **state)
     assert_true(i[0].promiscuous && !i[0].allmulti);
     assert_true(i[0].cable_present);
     assert_int_equal(i[0].cable_seed, 3);
+    assert_int_equal(i[0].impair_count, 3);
+    assert_int_equal(i[0].impair[0].impairment.loss.ppm, 10000);
+    assert_int_equal(i[0].impair[1].direction, IMPAIR_IN);
+    assert_int_equal(i[0].impair[2].impairment.for_us, 30000000);
     assert_int_equal(i[0].address_v4, 0x0a4d0002);
     assert_string_equal(i[1].device, "tap1");
     assert_string_equal(i[1].netns, "b");
@@ -312,7 +316,7 @@ static const struct {
      "2:2: unknown key \"tcp.rtomin\" in the section \"settings\"; did you mean \"tcp.rto_min\"?"},
     {"tcp.rto_min = 3ms\n", "1:1: \"tcp.rto_min\" belongs in the section \"settings\""},
     {"loss = 3%\n", "1:1: \"loss\" belongs in the section \"cable\""},
-    {"cable { mtu = 3 }", "1:9: \"mtu\" belongs before the sections, not in \"cable\""},
+    {"cable { vlan = 3 }", "1:9: \"vlan\" belongs before the sections, not in \"cable\""},
     {"/* c\nd */ mtu = 99999999\n", "2:12: mtu must be from 576 to 65535, not 99999999"},
     {"mtu = \"12ms\"\n", "1:8: mtu wants a size in bytes, such as 1500, 64k or 4M, not \"12ms\""},
     {"mtu = 1.5\n", "1:7: mtu wants a size in bytes, such as 1500, 64k or 4M, not \"1.5\""},
@@ -323,6 +327,10 @@ static const struct {
      "1:12: shutdown wants a time with its unit, such as 40ms or 1.5s, not "
      "\"99999999999999999999s\""},
     {"cable {\n  loss = 3\n}\n", "2:10: loss wants a share in percent, such as 0.5%, not \"3\""},
+    {"cable {\n  impair = {\"out loss 1%\",\n \"out los 2%\"}\n}\n",
+     "3:7: impair: unknown word \"los\"; did you mean loss?"},
+    {"cable { impair = \"out delay 20\" }",
+     "1:29: impair: here stands a time with its unit, such as 20ms, not \"20\""},
     {"cable {\n  loss = 101%\n}\n", "2:10: loss must be from 0% to 100%, not 101%"},
     {"settings { tcp.rto_min = 1us }", "1:26: tcp.rto_min must be from 1ms to 1min, not 1us"},
     {"mac = 01:00:00:00:00:00",

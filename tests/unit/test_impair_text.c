@@ -18,74 +18,75 @@ static struct impairment read_one(const char *text)
     return lines[0].impairment;
 }
 
-/* What is written for what is read. NULL: the same. */
+/* What is written for what is read; NULL: the same. */
+static const struct {
+    const char *given, *written;
+} lines_read[] = {
+    {"out loss 1%", NULL},
+    {"out loss 1% 25%", NULL},
+    {"out loss random 1% 25%", "out loss 1% 25%"},
+    {"loss 0.0001", "both loss 0.0001%"},
+    {"in gemodel 1%", "in gemodel 1% 99% 100% 0%"},
+    {"in loss gemodel 1% 10% 70% 0.1%", "in gemodel 1% 10% 70% 0.1%"},
+    {"in loss state 1%", "in loss state 1% 99% 0% 100% 0%"},
+    {"in loss state 1% 10% 20% 30% 5%", NULL},
+    {"in delay 20ms", NULL},
+    {"in delay 20ms 2ms distribution normal", NULL},
+    {"in delay 20ms 2ms 25% distribution uniform", "in delay 20ms 2ms 25%"},
+    {"in delay 1.5s 1500us", "in delay 1500ms 1500us"},
+    {"in delay 20msec limit 5000", "in delay 20ms limit 5000"},
+    {"out rate 10mbit limit 50", NULL},
+    {"out rate 1.5mbit limit 64k", "out rate 1500kbit limit 65536b"},
+    {"out rate 100kbps", "out rate 800kbit"},
+    {"out rate 10mbit 24", NULL},
+    {"out rate 10mbit 8 48 5", NULL},
+    {"out rate 10mbit -14", NULL},
+    {"out rate 10mbit codel", "out rate 10mbit codel target 5ms interval 100ms"},
+    {"out rate 10mbit codel interval 50ms ecn",
+     "out rate 10mbit codel target 5ms interval 50ms ecn"},
+    {"out rate 10mbit red min 5 max 15 prob 10% ecn limit 100",
+     "out rate 10mbit red min 5 max 15 prob 10% limit 100 ecn"},
+    {"out rate 10mbit red min 10kb max 30kb", "out rate 10mbit red min 10240b max 30720b prob 2%"},
+    {"out rate 10mbit stall 8ms every 50ms", NULL},
+    {"both delay 10ms reorder 25% 50% gap 5", NULL},
+    {"both reorder 25% reorder-delay 2ms", NULL},
+    {"both duplicate 1% 10%", NULL},
+    {"both corrupt 0.1%", NULL},
+    {"both biterror 1e-6", NULL},
+    {"both biterror 0.0025%", "both biterror 25e-6"},
+    {"both biterror 0.00000025", "both biterror 25e-8"},
+    {"both blackhole for 5s", NULL},
+    {"both mtu 1400", NULL},
+    {"in match arp drop", NULL},
+    {"in match tcp port 80 flags S drop nth 1", "in match tcp port 80 flags S nth 1 drop"},
+    {"in match ip protocol 6 flags S. drop", "in match ip tcp flags S. drop"},
+    {"out match from 10.77.0.2 to 10.0.0.0/8 dport 8000-8999 delay 1ms", NULL},
+    {"out host 10.77.0.2/32 udp sport 53 loss 5% once",
+     "out match udp host 10.77.0.2 sport 53 loss 5% once"},
+    {"out match length 1000-1514 every 10 drop count 5", NULL},
+    {"out match ethertype 34958 drop", NULL},
+    {"out match ethertype 0x88cc drop", "out match ethertype 35020 drop"},
+    {"out drop seq 1000 retransmits 2", "out match seq 1000 drop retransmits 2"},
+    {"out drop rawseq 4000000000", "out match rawseq 4000000000 drop retransmits 0"},
+    {"both match port 22 exempt", NULL},
+    {"out drop once after 10s", "out drop after 10s once"},
+    {"out loss 1% ecn", NULL},
+    {"  out \t loss   1%  ", "out loss 1%"},
+};
+
 static void test_lines_are_written_as_they_are_read(void **state)
 {
-    static const struct {
-        const char *given, *written;
-    } cases[] = {
-        {"out loss 1%", NULL},
-        {"out loss 1% 25%", NULL},
-        {"out loss random 1% 25%", "out loss 1% 25%"},
-        {"loss 0.0001", "both loss 0.0001%"},
-        {"in gemodel 1%", "in gemodel 1% 99% 100% 0%"},
-        {"in loss gemodel 1% 10% 70% 0.1%", "in gemodel 1% 10% 70% 0.1%"},
-        {"in loss state 1%", "in loss state 1% 99% 0% 100% 0%"},
-        {"in loss state 1% 10% 20% 30% 5%", NULL},
-        {"in delay 20ms", NULL},
-        {"in delay 20ms 2ms distribution normal", NULL},
-        {"in delay 20ms 2ms 25% distribution uniform", "in delay 20ms 2ms 25%"},
-        {"in delay 1.5s 1500us", "in delay 1500ms 1500us"},
-        {"in delay 20msec limit 5000", "in delay 20ms limit 5000"},
-        {"out rate 10mbit limit 50", NULL},
-        {"out rate 1.5mbit limit 64k", "out rate 1500kbit limit 65536b"},
-        {"out rate 100kbps", "out rate 800kbit"},
-        {"out rate 10mbit 24", NULL},
-        {"out rate 10mbit 8 48 5", NULL},
-        {"out rate 10mbit -14", NULL},
-        {"out rate 10mbit codel", "out rate 10mbit codel target 5ms interval 100ms"},
-        {"out rate 10mbit codel interval 50ms ecn",
-         "out rate 10mbit codel target 5ms interval 50ms ecn"},
-        {"out rate 10mbit red min 5 max 15 prob 10% ecn limit 100",
-         "out rate 10mbit red min 5 max 15 prob 10% limit 100 ecn"},
-        {"out rate 10mbit red min 10kb max 30kb",
-         "out rate 10mbit red min 10240b max 30720b prob 2%"},
-        {"out rate 10mbit stall 8ms every 50ms", NULL},
-        {"both delay 10ms reorder 25% 50% gap 5", NULL},
-        {"both reorder 25% reorder-delay 2ms", NULL},
-        {"both duplicate 1% 10%", NULL},
-        {"both corrupt 0.1%", NULL},
-        {"both biterror 1e-6", NULL},
-        {"both biterror 0.0025%", "both biterror 25e-6"},
-        {"both biterror 0.00000025", "both biterror 25e-8"},
-        {"both blackhole for 5s", NULL},
-        {"both mtu 1400", NULL},
-        {"in match arp drop", NULL},
-        {"in match tcp port 80 flags S drop nth 1", "in match tcp port 80 flags S nth 1 drop"},
-        {"in match ip protocol 6 flags S. drop", "in match ip tcp flags S. drop"},
-        {"out match from 10.77.0.2 to 10.0.0.0/8 dport 8000-8999 delay 1ms", NULL},
-        {"out host 10.77.0.2/32 udp sport 53 loss 5% once",
-         "out match udp host 10.77.0.2 sport 53 loss 5% once"},
-        {"out match length 1000-1514 every 10 drop count 5", NULL},
-        {"out match ethertype 34958 drop", NULL},
-        {"out match ethertype 0x88cc drop", "out match ethertype 35020 drop"},
-        {"out drop seq 1000 retransmits 2", "out match seq 1000 drop retransmits 2"},
-        {"out drop rawseq 4000000000", "out match rawseq 4000000000 drop retransmits 0"},
-        {"both match port 22 exempt", NULL},
-        {"out drop once after 10s", "out drop after 10s once"},
-        {"out loss 1% ecn", NULL},
-        {"  out \t loss   1%  ", "out loss 1%"},
-    };
     char written[IMPAIR_TEXT_MAX];
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof lines_read / sizeof lines_read[0]; i++) {
         struct impair_line lines[IMPAIR_LINES_MAX], again[IMPAIR_LINES_MAX];
         struct impair_error error;
-        if (impair_text_parse(cases[i].given, lines, &error) != 1)
-            fail_msg("%s: column %u: %s", cases[i].given, error.column, error.message);
+        if (impair_text_parse(lines_read[i].given, lines, &error) != 1)
+            fail_msg("%s: column %u: %s", lines_read[i].given, error.column, error.message);
         size_t length = impair_text_format(&lines[0], written);
         assert_int_equal(length, strlen(written));
-        assert_string_equal(written, cases[i].written ? cases[i].written : cases[i].given);
+        assert_string_equal(written,
+                            lines_read[i].written ? lines_read[i].written : lines_read[i].given);
         assert_int_equal(impair_text_parse(written, again, &error), 1);
         assert_memory_equal(&lines[0], &again[0], sizeof lines[0]);
     }
