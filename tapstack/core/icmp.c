@@ -252,15 +252,25 @@ void icmp_unreachable(struct stack *stack, const struct ip_datagram *datagram, u
         udp_icmp_error(stack, datagram, &icmp, header, payload, now_us);
 }
 
+/* Does an error quote something that we have just sent? Of TCP that can be told. */
+static bool is_quote_plausible(const struct stack *stack, const struct ipv4_header *quoted,
+                               const uint8_t *payload)
+{
+    if (!ip_is_local(stack, quoted->source_v4) || quoted->fragment_offset != 0)
+        return false;
+    return quoted->protocol != IPV4_PROTOCOL_TCP || tcp_is_in_flight(stack, quoted, payload);
+}
+
 /* Whatever it says of networks or types of service is taken for the one host (RFC 1122, 3.2.2.2). */
 static int take_redirect(struct stack *stack, const struct ip_datagram *datagram,
                          const struct icmp_header *icmp, uint64_t now_us)
 {
+    const uint8_t *quote = datagram->payload + ICMP_HEADER_BYTES;
     struct ipv4_header quoted;
     if (stack->settings.icmp_accept_redirects && !datagram->to_group &&
-        icmp_parse_quote(datagram->payload + ICMP_HEADER_BYTES,
-                         datagram->payload_bytes - ICMP_HEADER_BYTES, &quoted) == 0 &&
-        ip_is_local(stack, quoted.source_v4) &&
+        icmp->code <= ICMP_CODE_REDIRECT_HOST_FOR_TOS &&
+        icmp_parse_quote(quote, datagram->payload_bytes - ICMP_HEADER_BYTES, &quoted) == 0 &&
+        is_quote_plausible(stack, &quoted, quote + quoted.header_bytes) &&
         redirect_learn(stack, datagram->frame->interface, datagram->header.source_v4,
                        quoted.destination_v4, icmp->rest, now_us))
         return 0;

@@ -430,6 +430,9 @@ void tcp_reset_bare(struct stack *stack, const struct tcp_entry *entry, struct t
    connection only remembers it. */
 void tcp_unreachable(struct stack *stack, const struct ipv4_header *header, const uint8_t *segment,
                      uint64_t now_us);
+/* Is this a segment of ours (header, first bytes) that has not been acknowledged? */
+bool tcp_is_in_flight(const struct stack *stack, const struct ipv4_header *header,
+                      const uint8_t *segment);
 /* May another challenge ACK go (RFC 5961, 7)? Counts both outcomes. */
 bool tcp_reset_may_challenge(struct stack *stack, uint16_t *sent, uint32_t *since_s,
                              uint64_t now_us);

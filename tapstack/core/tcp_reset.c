@@ -131,6 +131,18 @@ static struct tcp_socket *icmp_find_socket(const struct stack *stack,
     return entry && !entry->compact ? (struct tcp_socket *)entry : NULL;
 }
 
+/* RFC 5927, 4.1: only what quotes something in flight can have met its fate. */
+static bool icmp_is_in_flight(const struct tcp_socket *socket, uint32_t sequence)
+{
+    return socket && seq_ge(sequence, socket->snd.una) && seq_lt(sequence, socket->snd.max);
+}
+
+bool tcp_is_in_flight(const struct stack *stack, const struct ipv4_header *header,
+                      const uint8_t *segment)
+{
+    return icmp_is_in_flight(icmp_find_socket(stack, header, segment), bytes_get32(segment + 4));
+}
+
 void tcp_unreachable(struct stack *stack, const struct ipv4_header *header, const uint8_t *segment,
                      uint64_t now_us)
 {
@@ -184,8 +196,7 @@ int tcp_icmp_error(struct stack *stack, const struct ip_datagram *datagram,
     struct tcp_socket *socket = icmp_find_socket(stack, quoted, quoted_tcp);
     uint32_t sequence = bytes_get32(quoted_tcp + 4);
     uint32_t id = socket ? socket->entry.id : 0;
-    /* RFC 5927, 4.1: only what quotes something in flight can have met its fate. */
-    if (!socket || !seq_ge(sequence, socket->snd.una) || !seq_lt(sequence, socket->snd.max))
+    if (!icmp_is_in_flight(socket, sequence))
         return stack_drop(stack, STACK_COUNTER_ICMP_IN_ERRORS, id, datagram->payload_bytes, now_us);
     if (icmp_apply(stack, socket, icmp, quoted, sequence, now_us) != 0)
         return stack_drop(stack, STACK_COUNTER_PMTU_IGNORED, id, datagram->payload_bytes, now_us);

@@ -232,6 +232,69 @@ static void test_error_about_tcp_is_taken(void **state)
     net_close();
 }
 
+/* ---- redirects ---- */
+
+#define FAR_V4    UINT32_C(0x0a090909)
+#define BETTER_V4 UINT32_C(0x0a4d0009)
+
+/* The gateway that the routes name for FAR_V4, or 0. */
+static uint32_t gateway_to_far(void)
+{
+    struct stack_route route;
+    uint32_t next_hop, source;
+    if (stack_find_route(net, FAR_V4, &route, &next_hop, &source, net_now) != 0)
+        return 0;
+    return next_hop;
+}
+
+/* RFC 1122, 3.2.2.2: only our gateway's word for that destination, about a datagram of ours, with a
+   neighbor's name in it. */
+static void test_s20_redirects_that_are_believed_and_not(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t from, gateway, quoted_source, quoted_destination;
+        uint8_t code, protocol;
+        bool off, to_group, believed;
+    } rows[] = {
+        {"from another host", 0x0a4d0007, BETTER_V4, OUR_V4, FAR_V4, 1, 17, 0, 0, 0},
+        {"to a gateway elsewhere", PEER_V4, 0x0a080001, OUR_V4, FAR_V4, 1, 17, 0, 0, 0},
+        {"to itself", PEER_V4, PEER_V4, OUR_V4, FAR_V4, 1, 17, 0, 0, 0},
+        {"to us", PEER_V4, OUR_V4, OUR_V4, FAR_V4, 1, 17, 0, 0, 0},
+        {"to the broadcast", PEER_V4, 0x0a4d00ff, OUR_V4, FAR_V4, 1, 17, 0, 0, 0},
+        {"to nobody", PEER_V4, 0, OUR_V4, FAR_V4, 1, 17, 0, 0, 0},
+        {"about what we did not send", PEER_V4, BETTER_V4, 0x0a4d0008, FAR_V4, 1, 17, 0, 0, 0},
+        {"about TCP not in flight", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 1, 6, 0, 0, 0},
+        {"about a neighbor", PEER_V4, BETTER_V4, OUR_V4, 0x0a4d0020, 1, 17, 0, 0, 0},
+        {"of no known code", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 4, 17, 0, 0, 0},
+        {"switched off", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 1, 17, 1, 0, 0},
+        {"to a group", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 1, 17, 0, 1, 0},
+        {"for a host", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 1, 17, 0, 0, 1},
+        {"for a network", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 0, 17, 0, 0, 1},
+        {"for a host and service", PEER_V4, BETTER_V4, OUR_V4, FAR_V4, 3, 1, 0, 0, 1},
+    };
+    uint8_t quoted[IP_PAYLOAD_OFFSET + 8] = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        net_open(NULL);
+        learn_peer();
+        assert_int_equal(stack_add_route(net, 0, 0, PEER_V4, 0), 0);
+        stack_settings(net)->icmp_accept_redirects = !rows[i].off;
+        head_datagram(quoted, rows[i].protocol, rows[i].quoted_source, rows[i].quoted_destination,
+                      8);
+        size_t size = make_icmp(bytes, ICMP_REDIRECT, rows[i].code, rows[i].gateway,
+                                quoted + ETHERNET_HEADER_BYTES, IPV4_HEADER_BYTES + 8, rows[i].from,
+                                rows[i].to_group ? 0x0a4d00ff : OUR_V4);
+        int result = net_give(bytes, size);
+        if (result != (rows[i].believed ? 0 : -1) ||
+            counter(STACK_COUNTER_REDIRECTS_IGNORED) != !rows[i].believed ||
+            counter(STACK_COUNTER_ICMP_IN_REDIRECTS) != 1 ||
+            gateway_to_far() != (rows[i].believed ? BETTER_V4 : PEER_V4))
+            fail_msg("not as it should be: %s", rows[i].name);
+        net_close();
+    }
+}
+
 /* ---- errors sent ---- */
 
 /* Makes a UDP datagram to a port where nobody is. */
@@ -671,6 +734,7 @@ int main(void)
         cmocka_unit_test(test_s24_udp_without_a_socket_is_unreachable),
         cmocka_unit_test(test_udp_that_is_malformed),
         cmocka_unit_test(test_no_error_to_groups),
+        cmocka_unit_test(test_s20_redirects_that_are_believed_and_not),
         cmocka_unit_test(test_s20_every_error_is_sent),
         cmocka_unit_test(test_what_no_error_is_sent_about),
         cmocka_unit_test(test_errors_are_limited_for_each_host),
