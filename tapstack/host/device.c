@@ -68,10 +68,11 @@ struct device {
     unsigned index;                        /* in daemon->device, of the stack's interface */
     struct tap tap;
     struct loop_watch watch;
-    bool gone;     /* the TAP was removed */
-    bool down;     /* switched off at the console */
-    bool full;     /* the TAP takes no more until it is writable again */
-    unsigned lone; /* wake-ups in a row that brought one frame each */
+    bool gone;       /* the TAP was removed */
+    bool down;       /* switched off at the console */
+    bool full;       /* the TAP takes no more until it is writable again */
+    unsigned lone;   /* wake-ups in a row that brought one frame each */
+    uint64_t groups; /* stack_group_generation that the card's filter is of */
     struct nic nic;
     struct cable *cable[2]; /* both or none */
     uint32_t rules;         /* of the cable, numbered so far */
@@ -489,8 +490,27 @@ static void device_ready(struct loop_watch *watch, uint32_t events)
         device_read_batch(device);
 }
 
+/* Fills the card's filter with the stack's groups, and that of all hosts (RFC 1112, 7.2). */
+static void device_filter_groups(struct device *device)
+{
+    const struct stack *stack = device->daemon->stack;
+    struct mac_address mac = mac_address_from_group(0xe0000001);
+    struct stack_group group;
+    uint32_t cursor = 0;
+    nic_leave_all(&device->nic);
+    nic_join(&device->nic, &mac);
+    while (stack_next_group(stack, &cursor, &group)) {
+        mac = mac_address_from_group(group.v4);
+        if (group.interface == device->index)
+            nic_join(&device->nic, &mac);
+    }
+    device->groups = stack_group_generation(stack);
+}
+
 bool device_serve(struct device *device)
 {
+    if (device->groups != stack_group_generation(device->daemon->stack))
+        device_filter_groups(device);
     if (device->cable[DEVICE_IN]) {
         device_serve_inbound(device, device->daemon->loop.now_us);
         device_serve_outbound(device, device->daemon->loop.now_us);
@@ -584,6 +604,7 @@ struct device *device_create(struct daemon *daemon, unsigned index, const struct
     device->index = index;
     device->config = &daemon->config.interface[index];
     device->tap = *tap;
+    device->groups = UINT64_MAX; /* the filter is of no list yet */
     device->waiting_end = &device->waiting;
     device->watch = (struct loop_watch){device->tap.fd, EPOLLIN, device_ready};
     if (device_build_card(device) < 0 || loop_add(&daemon->loop, &device->watch) < 0) {
@@ -624,7 +645,7 @@ void device_configure(struct device *device)
 {
     const struct config_interface *config = device->config;
     device->nic.promiscuous = config->promiscuous;
-    device->nic.allmulti = true;
+    device->nic.allmulti = config->allmulti;
     device->nic.budget = config->budget_frames;
     if (config->ring_slots != device->nic.slot_count &&
         device_set_ring(device, config->ring_slots) < 0)

@@ -64,6 +64,13 @@ static inline bool mac_address_is_group(const struct mac_address *mac)
     return (mac->octets[0] & 1) != 0;
 }
 
+/* The address that frames for an IPv4 group go to (RFC 1112, 6.4): its lower 23 bits. */
+static inline struct mac_address mac_address_from_group(uint32_t v4)
+{
+    return (struct mac_address){
+        {0x01, 0x00, 0x5e, (uint8_t)(v4 >> 16 & 0x7f), (uint8_t)(v4 >> 8), (uint8_t)v4}};
+}
+
 static inline bool mac_address_is_broadcast(const struct mac_address *mac)
 {
     static const struct mac_address all = {{255, 255, 255, 255, 255, 255}};
