@@ -277,7 +277,9 @@ static bool is_valid_sender(const struct stack *stack, unsigned interface,
         return false;
     if (arp->sender_v4 == 0)
         return arp->operation == ARP_REQUEST;
-    return ipv4_is_valid_source(arp->sender_v4) && !ip_is_broadcast(stack, arp->sender_v4);
+    enum address_kind kind = address_find(&stack->addresses, arp->sender_v4, NULL);
+    return ipv4_is_valid_source(arp->sender_v4) &&
+           (kind == ADDRESS_FOREIGN || kind == ADDRESS_LOCAL);
 }
 
 /* Is the address on the network of this interface? Others are never neighbors. */
@@ -296,7 +298,7 @@ static bool is_proxied(const struct stack *stack, unsigned interface, const stru
     uint32_t next_hop;
     if (!stack->interface[interface].proxy_arp || !stack->settings.ip_forward ||
         arp->sender_v4 == arp->target_v4 || !ipv4_is_valid_source(arp->target_v4) ||
-        ip_is_broadcast(stack, arp->target_v4) || ip_is_local(stack, arp->target_v4))
+        address_find(&stack->addresses, arp->target_v4, NULL) != ADDRESS_FOREIGN)
         return false;
     const struct route *route = route_find(&stack->routes, arp->target_v4, &next_hop);
     return route && route->interface != interface;

@@ -14,7 +14,7 @@ static int find_link(const struct stack *stack, uint32_t v4)
 /* The interface of an address that a neighbor can have, or an error. */
 static int find_place(const struct stack *stack, uint32_t v4)
 {
-    if (!ipv4_is_valid_source(v4) || ip_is_local(stack, v4) || ip_is_broadcast(stack, v4))
+    if (!ipv4_is_valid_source(v4) || address_find(&stack->addresses, v4, NULL) != ADDRESS_FOREIGN)
         return STACK_INVALID;
     return find_link(stack, v4);
 }
