@@ -49,7 +49,7 @@ LAB       := $(B)/libtapstack-lab.a
 
 .PHONY: all tests check lint demo run bench soak fuzz fuzzers install uninstall clean help deps
 all: $(PROGRAMS) $(LIBRARIES)
-tests: all $(UNITS) $(TOOLS) $(B)/sim/sim $(B)/fuzz/frames $(B)/echo
+tests: all $(UNITS) $(TOOLS) $(B)/sim/sim $(B)/fuzz/frames $(B)/echo $(B)/echo_udp
 
 # ---- compiling and linking ----
 
@@ -82,7 +82,7 @@ $(B)/tapstack-lab: $(LAB_OBJ) $(B)/libtapstack-core.a
 $(B)/tapctl: $(CLI_OBJ)
 	$(Q)$(LINK) -o $@ $^ -lreadline -ljansson
 
-$(B)/echo: tapstack/api/examples/echo.c $(B)/libtapstack.a
+$(B)/echo $(B)/echo_udp: $(B)/%: tapstack/api/examples/%.c $(B)/libtapstack.a
 	$(Q)$(LINK) $(WARNINGS) -Itapstack/api -o $@ $^ -lpthread
 
 # ---- tests: a unit test is one file with a main; it may use every part but the programs' mains ----

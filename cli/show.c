@@ -54,7 +54,8 @@ void show_connections(FILE *out, const json_t *answer)
     json_array_foreach(json_object_get(answer, "connections"), i, c)
     {
         table_add(&table, "%" PRIu64, number(c, "id"));
-        table_add(&table, "%s", text(c, "state"));
+        table_add(&table, "%s%s", strcmp(text(c, "protocol"), "udp") == 0 ? "UDP " : "",
+                  text(c, "state"));
         table_add(&table, "%" PRIu64, number(c, "recv_q"));
         table_add(&table, "%" PRIu64, number(c, "send_q"));
         table_add(&table, "%s", endpoint(c, "local", local));
@@ -341,6 +342,7 @@ static void clients_line(FILE *out, const json_t *api)
     block_add(&block, "clients %" PRIu64, number(api, "clients"));
     block_add(&block, "listeners %" PRIu64, number(api, "listeners"));
     block_add(&block, "connections %" PRIu64, number(api, "connections"));
+    block_add(&block, "datagram sockets %" PRIu64, number(api, "datagrams"));
     block_add(&block, "requests refused %" PRIu64, number(api, "refused_requests"));
     block_close(&block);
 }
@@ -565,6 +567,31 @@ static void listener_block(FILE *out, const json_t *c)
     block_close(&block);
 }
 
+static void datagram_block(FILE *out, const json_t *c)
+{
+    char local[TEXT_MAX], remote[TEXT_MAX], time[TEXT_MAX], pid[TEXT_MAX];
+    struct block block;
+    fprintf(out, "Datagram socket %" PRIu64 "  %s  %s -> %s\n", number(c, "id"), text(c, "state"),
+            endpoint(c, "local", local), endpoint(c, "remote", remote));
+    block_open(&block, out, "Open");
+    block_add(&block, "age %s", unit_duration(number(c, "age_us"), time));
+    block_add(&block, "process %s", maybe(c, "pid", pid));
+    block_close(&block);
+    block_open(&block, out, "Queues");
+    block_add(&block, "in %" PRIu64 " bytes of %" PRIu64, number(c, "recv_q"),
+              number(c, "receive_buffer"));
+    block_add(&block, "dropped %" PRIu64, number(c, "drops"));
+    block_add(&block, "out %" PRIu64 " bytes of %" PRIu64, number(c, "send_q"),
+              number(c, "send_buffer"));
+    block_close(&block);
+    block_open(&block, out, "Counters");
+    block_add(&block, "datagrams_sent %" PRIu64, number(c, "segs_out"));
+    block_add(&block, "bytes_sent %" PRIu64, number(c, "bytes_sent"));
+    block_add(&block, "datagrams_received %" PRIu64, number(c, "segs_in"));
+    block_add(&block, "bytes_received %" PRIu64, number(c, "bytes_received"));
+    block_close(&block);
+}
+
 void show_connection(FILE *out, const json_t *answer)
 {
     static void (*const blocks[])(FILE *, const json_t *) = {
@@ -574,6 +601,10 @@ void show_connection(FILE *out, const json_t *answer)
     const json_t *c = json_object_get(answer, "connection");
     if (strcmp(text(c, "state"), "LISTEN") == 0) {
         listener_block(out, c);
+        return;
+    }
+    if (strcmp(text(c, "protocol"), "udp") == 0) {
+        datagram_block(out, c);
         return;
     }
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)

@@ -5,6 +5,7 @@
 #include "control.h"
 
 #include <ctype.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,14 +61,22 @@ static json_t *owner_json(const struct control_client *client, int socket)
     return pid ? json_integer(pid) : json_null();
 }
 
+/* A datagram socket with a peer is called as `ss` does, and one without, too. */
+static const char *state_name(const struct stack_summary *summary)
+{
+    bool unconnected = summary->protocol == IPPROTO_UDP && summary->state == TCP_CLOSED;
+    return unconnected ? "UNCONN" : tcp_state_name(summary->state);
+}
+
 static json_t *summary_json(const struct control_client *client,
                             const struct stack_summary *summary)
 {
     json_t *json = json_pack(
-        "{s:I, s:s, s:I, s:I, s:o, s:o, s:o}", "id", (json_int_t)summary->id, "state",
-        tcp_state_name(summary->state), "recv_q", (json_int_t)summary->receive_queue, "send_q",
-        (json_int_t)summary->send_queue, "local", control_endpoint(&summary->local), "remote",
-        control_endpoint(&summary->remote), "pid", owner_json(client, summary->socket));
+        "{s:I, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "id", (json_int_t)summary->id, "protocol",
+        summary->protocol == IPPROTO_UDP ? "udp" : "tcp", "state", state_name(summary), "recv_q",
+        (json_int_t)summary->receive_queue, "send_q", (json_int_t)summary->send_queue, "local",
+        control_endpoint(&summary->local), "remote", control_endpoint(&summary->remote), "pid",
+        owner_json(client, summary->socket));
     if (json && summary->state == TCP_TIME_WAIT)
         json_object_set_new(json, "time_wait_left_us", control_integer(summary->time_wait_left_us));
     return json;
@@ -283,6 +292,7 @@ static const struct field info_fields[] = {
     SAME(listener_backlog),
     SAME(listener_waiting),
     SAME(listener_embryonic),
+    SAME(drops),
 };
 
 static uint64_t field_value(const struct stack_info *info, const struct field *field, bool *none)
@@ -553,9 +563,10 @@ static json_t *clients_json(const struct daemon *daemon)
     struct api_usage usage = {0};
     if (daemon->api)
         api_server_usage(daemon->api, &usage);
-    return json_pack("{s:I, s:I, s:I, s:I}", "clients", (json_int_t)usage.clients, "listeners",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "clients", (json_int_t)usage.clients, "listeners",
                      (json_int_t)usage.listeners, "connections", (json_int_t)usage.connections,
-                     "refused_requests", (json_int_t)usage.refused_requests);
+                     "datagrams", (json_int_t)usage.datagrams, "refused_requests",
+                     (json_int_t)usage.refused_requests);
 }
 
 /* First all but the accept queues, then those: finding the listeners is a walk. */

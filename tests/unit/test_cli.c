@@ -281,7 +281,8 @@ static void test_units_are_chosen(void **state)
 }
 
 static const char wide_connection[] =
-    "{\"connection\":{\"id\":9999999,\"state\":\"ESTABLISHED\",\"recv_q\":4294967295,"
+    "{\"connection\":{\"id\":9999999,\"protocol\":\"tcp\",\"state\":\"ESTABLISHED\",\"recv_q\":"
+    "4294967295,"
     "\"send_q\":4294967295,\"local\":{\"address\":\"255.255.255.255\",\"port\":65535},"
     "\"remote\":{\"address\":\"255.255.255.255\",\"port\":65535},\"pid\":4194304,"
     "\"passive\":true,\"timestamps\":true,\"sack\":true,\"window_scaling\":true,"
