@@ -41,11 +41,15 @@ namespace eval nets {
         return [net::sha256 $net::scratch/served]
     }
 
-    # Fetches it from a namespace. Returns its SHA-256 and the speed in Mbit/s.
+    # Fetches it from a namespace. Returns its SHA-256.
     proc fetch {name address} {
-        set said [in $name bash -c "set -o pipefail
-            curl -sSf --max-time 120 -w '%{stderr}%{speed_download}\\n' http://$address/ 2>$net::scratch/speed | sha256sum"]
-        return [list [lindex $said 0] [expr {round([net::slurp $net::scratch/speed] * 8 / 1e6)}]]
+        return [lindex [in $name bash -c "set -o pipefail
+            curl -sSf --max-time 120 http://$address/ | sha256sum"] 0]
+    }
+
+    # The same for its speed alone, in Mbit/s.
+    proc speed {name address} {
+        return [expr {round([in $name curl -sSf --max-time 120 -o /dev/null -w {%{speed_download}} http://$address/] * 8 / 1e6)}]
     }
 
     # A counter of an interface of the daemon: of its card, or of its cable (cable_in, cable_out).
