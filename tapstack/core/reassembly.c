@@ -22,7 +22,10 @@
    is not enough it is dropped. So nobody can drive out the fragments of another by sending more,
    and nothing is ever searched for a victim.
 
-   What is left out: fragments to be forwarded are not put together here. */
+   A datagram is given up 30 seconds after its first fragment came (ip.reassembly_timeout), as in
+   Linux. RFC 1122 3.3.2 would have 60 to 120, from a time when a fragment could be on its way so
+   long; today an identification comes round much sooner (RFC 4963), and every second more is memory
+   that somebody can keep from others. */
 #include "reassembly.h"
 
 #include <assert.h>
@@ -477,8 +480,6 @@ static void describe_whole(const uint8_t *bytes, size_t size, const struct frame
     (void)error;
     datagram->payload = bytes + datagram->header.header_bytes;
     datagram->payload_bytes = size - datagram->header.header_bytes;
-    uint8_t pointer; /* the first fragment's options were read before */
-    ipv4_options_parse(bytes, datagram->header.header_bytes, &datagram->options, &pointer);
     datagram->source = ip_address_from_v4(datagram->header.source_v4);
     datagram->destination = ip_address_from_v4(datagram->header.destination_v4);
 }

@@ -15,7 +15,8 @@ struct reassembly {
     size_t used_bytes; /* blocks of the pool that all of this holds */
 };
 
-/* A datagram that has become whole, as if it had arrived so. */
+/* A datagram that has become whole, as if it had arrived so; its options are those of the first
+   fragment, not read yet. */
 struct reassembly_whole {
     struct ip_datagram datagram;
     struct frame frame; /* of the last fragment to come, its flags cleared: what a device said of
