@@ -125,8 +125,9 @@ demo: deps
 run: all
 	@bash tests/lib/run.sh $(B)
 
-bench: all
+bench: all $(TOOLS)
 	@bash tests/bench/run $(B)
+	@bash tests/bench/forward $(B)
 
 # New seeds of the simulator on both cores for so many seconds.
 SECONDS ?= 600
