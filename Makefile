@@ -47,7 +47,7 @@ LIBRARIES := $(B)/libtapstack.a $(B)/libtapstack.so.0 $(B)/libtapstack-core.a
 LAB       := $(B)/libtapstack-lab.a
 
 
-.PHONY: all tests check lint demo run bench soak fuzz fuzzers install uninstall clean help deps
+.PHONY: all tests check lint demo run bench mutants soak fuzz fuzzers install uninstall clean help deps
 all: $(PROGRAMS) $(LIBRARIES)
 tests: all $(UNITS) $(TOOLS) $(B)/sim/sim $(B)/fuzz/frames $(B)/echo $(B)/echo_udp
 
@@ -129,6 +129,10 @@ bench: all $(TOOLS)
 	@bash tests/bench/run $(B)
 	@bash tests/bench/forward $(B)
 
+# Planted faults: does a test notice each of them?
+mutants: tests
+	@bash tests/mutants/run.sh $(MUTANTS)
+
 # New seeds of the simulator on both cores for so many seconds.
 SECONDS ?= 600
 soak: tests
@@ -195,7 +199,7 @@ help:
 	@echo 'run        keep it running, with the console; NETNS=name for a namespace (as root)'
 	@echo 'check      all tests; lint: the rules of the house alone'
 	@echo 'bench      against nginx on the kernel; fuzz: ten million frames and libFuzzer;'
-	@echo 'soak       new seeds of the simulator for SECONDS'
+	@echo 'soak       new seeds of the simulator for SECONDS; mutants: planted faults, is each noticed?'
 	@echo 'install    to PREFIX ($(PREFIX)) below DESTDIR; uninstall; clean'
 	@echo 'VARIANT=sanitize: with sanitizers. CC, CFLAGS, PREFIX, DESTDIR as usual. V=1 shows commands.'
 
