@@ -588,7 +588,7 @@ static void test_s22_no_error_without_the_first_fragment_or_to_a_group(void **st
     static const struct piece silent[] = {
         {800, 800, MORE},
         {0, 800, MORE, .to_group = true},
-        {0, 800, MORE, .destination = PEER_V4 + 7}, /* a router's */
+        {0, 800, MORE, .destination = PEER_V4 + 7},    /* a router's */
         {0, 64, MORE, .protocol = IPV4_PROTOCOL_ICMP}, /* about an ICMP error: see the pattern */
     };
     (void)state;
