@@ -7,7 +7,7 @@
 #include "ip.h"
 
 enum {
-    PROBERS_MAX = 16,        /* open at a time */
+    PROBERS_MAX = 64,        /* open at a time */
     PROBE_SLOTS = 256,       /* probes of one that can be under way; a power of two */
     PROBE_ANSWERS = 256,     /* not yet fetched; more are dropped */
     PROBE_UDP_PORT = 33434,  /* of the first slot: where traceroute knocks */

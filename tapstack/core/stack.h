@@ -363,7 +363,7 @@ struct stack_probe_answer {
 };
 
 /* Opens a prober. Returns its handle (above zero, given out again once closed), or
-   STACK_NO_MEMORY: also when 16 are open. */
+   STACK_NO_MEMORY: also when 64 are open. */
 int stack_probe_open(struct stack *stack);
 
 /* Sends a probe. Returns its sequence number: 0, 1, ..., 65535, 0, ... Errors: STACK_BAD_HANDLE,

@@ -55,6 +55,7 @@ static struct fuzz {
     int udp, prober;
     struct sent sent[SENT];
     unsigned sent_count;
+    bool flushed;    /* path MTUs may rise from now on */
     bool error_came; /* the message just given was an ICMP error */
 } fuzz;
 
@@ -238,12 +239,15 @@ static void connection_open(struct connection *connection, int listener, unsigne
 
 /* ---- Operations ---- */
 
-/* An error about something that was sent, changed in a few places. Returns the body's size. */
-static size_t write_quote(uint8_t *body)
+/* What an error says about something that was sent: half of the time as it is, else changed in a few
+   places or cut. Returns the body's size. */
+static size_t write_quote(uint8_t *body, bool honest)
 {
-    const struct sent *sent = &fuzz.sent[take8() % SENT];
+    const struct sent *sent = &fuzz.sent[(fuzz.sent_count - 1 - take8() % SENT) % SENT];
     size_t size = sent->size;
     memcpy(body, sent->bytes, size);
+    if (honest)
+        return size;
     for (unsigned changes = take8() % 8; changes >= 6 && size > 0; changes--)
         body[take16() % size] ^= take8();
     return take8() % 4 ? size : take16() % (size + 1);
@@ -255,14 +259,20 @@ static void operation_message(void)
                                      ICMP_PARAMETER_PROBLEM, ICMP_REDIRECT, ICMP_SOURCE_QUENCH};
     uint8_t frame[SEGMENT_AT + ICMP_HEADER_BYTES + QUOTE_MAX];
     uint8_t choice = take8(), *message = frame + SEGMENT_AT;
+    bool honest = take8() % 2; /* what a real router may send */
     struct icmp_header icmp = {.type = choice < 192 ? errors[choice % 5] : take8() % 20,
                                .code = take8() % 18};
     uint8_t kind = take8() % 4;
     icmp.rest = kind == 0 ? 0 : kind == 1 ? take_address() : take16();
-    size_t size = write_quote(message + ICMP_HEADER_BYTES);
-    uint32_t from_v4 = take_address(), to_v4 = take8() < 224 ? STACK_V4 : take_address();
+    if (honest && icmp.type == ICMP_REDIRECT) {
+        icmp.code %= 4;
+        icmp.rest = GATEWAY_V4 + 1 + take8() % 16;
+    }
+    size_t size = write_quote(message + ICMP_HEADER_BYTES, honest);
+    uint32_t from_v4 = honest ? GATEWAY_V4 : take_address();
+    uint32_t to_v4 = honest ? STACK_V4 : take_address();
     icmp_write(&icmp, message, size);
-    if (take8() == 255)
+    if (!honest && take8() == 255)
         message[2] ^= 1;
     fuzz.error_came = icmp_type_is_error(icmp.type);
     give(frame, write_heads(frame, IPV4_PROTOCOL_ICMP, from_v4, to_v4, ICMP_HEADER_BYTES + size));
@@ -329,8 +339,7 @@ static void operation(void)
     case 7:
         if (what >= 240) {
             stack_flush_pmtu(fuzz.stack);
-            for (unsigned i = 0; i < CONNECTIONS; i++)
-                fuzz.connection[i].pmtu = MTU_BYTES;
+            fuzz.flushed = true;
         }
         return;
     default:
@@ -349,7 +358,7 @@ static void check_connections(void)
         require(info.summary.state == TCP_ESTABLISHED && info.error == 0);
         require(info.pmtu >= 552 && info.pmtu <= c->pmtu);
         require(info.snd_mss == info.pmtu - 40 && info.advmss == 1460);
-        c->pmtu = (uint16_t)info.pmtu;
+        c->pmtu = fuzz.flushed ? MTU_BYTES : (uint16_t)info.pmtu;
     }
 }
 
