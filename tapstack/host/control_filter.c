@@ -190,13 +190,15 @@ static char *passed_text(struct control_client *client, size_t *size)
     return text;
 }
 
-static enum control_progress load(struct control_client *client, const char *text, size_t size)
+/* what: for the log. */
+static enum control_progress load(struct control_client *client, const char *text, size_t size,
+                                  const char *what)
 {
     struct daemon *daemon = client->daemon;
     struct stack_filter_error error;
     int result = stack_filter_load(daemon->stack, text, size, &error, daemon->loop.now_us);
     if (result == 0)
-        log_info("control: uid %u loaded the filter's rules", (unsigned)client->uid);
+        log_info("control: uid %u %s the filter's rules", (unsigned)client->uid, what);
     return change_end(client, result, &error, NULL);
 }
 
@@ -205,18 +207,18 @@ enum control_progress control_filter_load(struct control_client *client)
     const char *text = control_text(client, "text");
     size_t size;
     if (text)
-        return load(client, text, strlen(text));
+        return load(client, text, strlen(text), "loaded");
     char *passed = passed_text(client, &size);
     if (!passed)
         return CONTROL_DONE;
-    enum control_progress progress = load(client, passed, size);
+    enum control_progress progress = load(client, passed, size, "loaded");
     free(passed);
     return progress;
 }
 
 enum control_progress control_filter_flush(struct control_client *client)
 {
-    return load(client, "", 0);
+    return load(client, "", 0, "flushed");
 }
 
 enum control_progress control_flows_flush(struct control_client *client)
