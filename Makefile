@@ -110,6 +110,10 @@ $(B)/fuzz/frames: $(call obj,tests/fuzz/fuzz_stack.c tests/fuzz/fuzz_main.c) $(B
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(CORE_LIBS)
 
+$(B)/bench/%: $(B)/tests/bench/%.o $(B)/libtapstack-core.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(CORE_LIBS)
+
 # check and demo install what is missing before they build.
 check: deps
 	$(Q)$(MAKE) --no-print-directory tests
@@ -125,7 +129,8 @@ demo: deps
 run: all
 	@bash tests/lib/run.sh $(B)
 
-bench: all $(TOOLS)
+bench: all $(TOOLS) $(B)/bench/filter
+	@$(B)/bench/filter
 	@bash tests/bench/run $(B)
 	@bash tests/bench/forward $(B)
 

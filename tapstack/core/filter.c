@@ -11,9 +11,9 @@
        ports        as a first one and a width, in 16-bit arithmetic that wraps; so the opposite of
                     a range is a range too
 
-   A criterion that is not given is a mask of zero or a width of 65535. All are computed without a
-   branch, and one branch an entry, nearly always taken, goes on to the next: a long list costs
-   little more than reading it from memory, in its order. */
+   A criterion that is not given is a mask of zero or a width of 65535, and all are computed without
+   a branch. A short list is tried entry by entry; a longer one has an index (filter_index.c) that
+   leaves the few entries worth trying. */
 #include "filter.h"
 
 #include <string.h>
@@ -185,23 +185,70 @@ void filter_key_make(struct filter_key *key, const struct flow_packet *packet, i
         key->kind |= ports ? KIND_READABLE | KIND_PORTS : KIND_READABLE;
 }
 
+/* The bits of the traits that stand for a byte's values. */
+static uint64_t trait_bits(uint64_t traits, unsigned byte)
+{
+    static const uint8_t first[] = {TRAIT_IN, TRAIT_OUT, TRAIT_STATE};
+    static const uint8_t width[] = {TRAIT_OUT - TRAIT_IN, TRAIT_STATE - TRAIT_OUT,
+                                    64 - TRAIT_STATE};
+    return traits >> first[byte] & ((UINT64_C(1) << width[byte]) - 1);
+}
+
+void filter_trait_values(const struct filter_list *list, uint32_t at, unsigned byte,
+                         uint64_t bits[4])
+{
+    uint64_t refused = trait_bits(list->entry[at].refused, byte);
+    bits[0] = ~refused;
+    bits[1] = bits[2] = bits[3] = UINT64_MAX;
+}
+
+void filter_trait_bytes(const struct filter_key *key, uint8_t bytes[3])
+{
+    for (unsigned byte = 0; byte < 3; byte++) {
+        uint64_t set = trait_bits(key->traits, byte);
+        bytes[byte] = set ? (uint8_t)__builtin_ctzll(set) : UINT8_MAX;
+    }
+}
+
+static bool entry_matches(const struct filter_entry *entry, const struct filter_key *key)
+{
+    uint32_t source = (key->source ^ entry->source) & entry->source_mask;
+    uint32_t destination = (key->destination ^ entry->destination) & entry->destination_mask;
+    unsigned misses = ((source != 0) ^ entry->not_source) |
+                      ((destination != 0) ^ entry->not_destination) |
+                      (((key->kind ^ entry->kind) & entry->kind_mask) != 0) |
+                      ((key->traits & entry->refused) != 0);
+    misses |= (uint16_t)(key->source_port - entry->source_port) > entry->source_ports;
+    misses |=
+        (uint16_t)(key->destination_port - entry->destination_port) > entry->destination_ports;
+    return !misses;
+}
+
+static uint32_t find_among_all(const struct filter_list *list, uint32_t from,
+                               const struct filter_key *key)
+{
+    while (from < list->count && !entry_matches(&list->entry[from], key))
+        from++;
+    return from;
+}
+
 uint32_t filter_find(const struct filter_list *list, uint32_t from, const struct filter_key *key)
 {
-    const struct filter_entry *entry = list->entry + from, *end = list->entry + list->count;
-    for (; entry < end; entry++) {
-        uint32_t source = (key->source ^ entry->source) & entry->source_mask;
-        uint32_t destination = (key->destination ^ entry->destination) & entry->destination_mask;
-        unsigned misses = ((source != 0) ^ entry->not_source) |
-                          ((destination != 0) ^ entry->not_destination) |
-                          (((key->kind ^ entry->kind) & entry->kind_mask) != 0) |
-                          ((key->traits & entry->refused) != 0);
-        misses |= (uint16_t)(key->source_port - entry->source_port) > entry->source_ports;
-        misses |=
-            (uint16_t)(key->destination_port - entry->destination_port) > entry->destination_ports;
-        if (!misses)
-            break;
+    struct filter_rows rows;
+    if (!list->index.rows)
+        return find_among_all(list, from, key);
+    filter_index_look(&list->index, key, &rows);
+    uint64_t wanted = UINT64_MAX << from % 64;
+    for (uint32_t word = from / 64; word < list->index.words; word++) {
+        uint64_t candidates = filter_index_candidates(&rows, word) & wanted;
+        for (; candidates; candidates &= candidates - 1) {
+            uint32_t at = word * 64 + (uint32_t)__builtin_ctzll(candidates);
+            if (entry_matches(&list->entry[at], key))
+                return at;
+        }
+        wanted = UINT64_MAX;
     }
-    return (uint32_t)(entry - list->entry);
+    return list->count;
 }
 
 /* ---- Deciding ---- */

@@ -15,6 +15,7 @@
 #ifndef TAPSTACK_CORE_FILTER_H
 #define TAPSTACK_CORE_FILTER_H
 
+#include "filter_index.h"
 #include "flow.h"
 
 struct frame;
@@ -86,6 +87,7 @@ struct filter_entry; /* a rule made ready for matching, with its counters */
 struct filter_list {
     struct filter_rule *rule;
     struct filter_entry *entry; /* as many; their order is that of the rules */
+    struct filter_index index;
     uint32_t count;
     uint8_t policy;          /* FILTER_ACCEPT or FILTER_DROP */
     uint64_t packets, bytes; /* that the policy decided on */
@@ -125,7 +127,7 @@ int filter_output(struct stack *stack, const struct frame *frame, const struct i
 struct filter_key {
     uint64_t traits; /* a bit for the interface in, one for the interface out, one for the state */
     uint32_t source, destination;
-    uint32_t kind; /* protocol, flags or type, code, and what of the header is there */
+    uint32_t kind; /* from the lowest byte: protocol, flags or type, code, what is there of all */
     uint16_t source_port, destination_port;
 };
 
@@ -135,6 +137,13 @@ void filter_key_make(struct filter_key *key, const struct flow_packet *packet, i
 
 /* The number of the first rule from `from` on (both from 0) that matches; list->count: none. */
 uint32_t filter_find(const struct filter_list *list, uint32_t from, const struct filter_key *key);
+
+/* For the index: interface in, interface out and state as bytes 0 to 2. The values of a byte that an
+   entry does not refuse, as 256 bits; all of them when it is not asked for. */
+void filter_trait_values(const struct filter_list *list, uint32_t at, unsigned byte,
+                         uint64_t bits[4]);
+/* The three bytes of a packet. */
+void filter_trait_bytes(const struct filter_key *key, uint8_t bytes[3]);
 
 /* Bytes of count entries. */
 size_t filter_entries_bytes(uint32_t count);

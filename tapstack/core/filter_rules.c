@@ -25,6 +25,7 @@ static void list_release(struct stack *stack, struct filter_list *list)
 {
     pool_give(&stack->pool, list->rule, list->count * sizeof *list->rule);
     pool_give(&stack->pool, list->entry, filter_entries_bytes(list->count));
+    filter_index_close(&list->index, &stack->pool);
     list->rule = NULL;
     list->entry = NULL;
     list->count = 0;
@@ -48,6 +49,19 @@ static int list_allocate(struct stack *stack, struct filter_list *list, uint32_t
         return 0;
     list_release(stack, list);
     return STACK_NO_MEMORY;
+}
+
+static int list_index(struct stack *stack, struct filter_list *list)
+{
+    return filter_index_open(&list->index, &stack->pool, list);
+}
+
+static int set_index(struct stack *stack, struct filter_set *set)
+{
+    int result = 0;
+    for (unsigned i = 0; i < FILTER_CHAINS && result == 0; i++)
+        result = list_index(stack, &set->chain[i]);
+    return result;
 }
 
 /* ---- Putting a set into force ---- */
@@ -98,9 +112,10 @@ static void follow_rules(struct stack *stack, uint64_t now_us)
 static int set_install(struct stack *stack, struct filter_set *set,
                        struct stack_filter_error *error, uint64_t now_us)
 {
-    if (set_asks_for_state(set) && flow_start(&stack->filter.flows) != 0) {
+    bool asks = set_asks_for_state(set);
+    if (set_index(stack, set) != 0 || (asks && flow_start(&stack->filter.flows) != 0)) {
         set_release(stack, set);
-        return refuse(error, STACK_NO_MEMORY, "no memory for filter.flows_max flows");
+        return refuse(error, STACK_NO_MEMORY, "no memory for the index or for filter.flows_max");
     }
     struct filter_set old = stack->filter.set;
     stack->filter.set = *set;
@@ -227,17 +242,23 @@ static void list_copy(struct filter_list *to, uint32_t to_at, const struct filte
            (const char *)from->entry + filter_entries_bytes(from_at), entries);
 }
 
-/* Puts a list that takes over the old one's policy into force; the counters stay. */
-static void list_install(struct stack *stack, enum filter_chain chain, struct filter_list *list,
-                         uint64_t now_us)
+/* Puts a list that takes over the old one's policy into force; the counters stay. Returns 0 or
+   STACK_NO_MEMORY, and then nothing has changed. */
+static int list_install(struct stack *stack, enum filter_chain chain, struct filter_list *list,
+                        struct stack_filter_error *error, uint64_t now_us)
 {
     struct filter_list old = stack->filter.set.chain[chain];
+    if (list_index(stack, list) != 0) {
+        list_release(stack, list);
+        return refuse(error, STACK_NO_MEMORY, "no memory for the rules");
+    }
     list->policy = old.policy;
     list->packets = old.packets;
     list->bytes = old.bytes;
     stack->filter.set.chain[chain] = *list;
     list_release(stack, &old);
     follow_rules(stack, now_us);
+    return 0;
 }
 
 static int insert_rule(struct stack *stack, const struct filter_rule *rule, uint32_t at,
@@ -257,8 +278,7 @@ static int insert_rule(struct stack *stack, const struct filter_rule *rule, uint
     list_copy(&list, at + 1, old, at, old->count - at);
     list.rule[at] = *rule;
     filter_compile(stack, &list, at, true);
-    list_install(stack, rule->chain, &list, now_us);
-    return 0;
+    return list_install(stack, rule->chain, &list, error, now_us);
 }
 
 int stack_filter_insert(struct stack *stack, const char *text, size_t size, uint32_t at,
@@ -294,8 +314,7 @@ int stack_filter_delete(struct stack *stack, const char *chain, uint32_t number,
         return refuse(error, STACK_NO_MEMORY, "no memory for the rules");
     list_copy(&list, 0, old, 0, number - 1);
     list_copy(&list, number - 1, old, number, old->count - number);
-    list_install(stack, (enum filter_chain)which, &list, now_us);
-    return 0;
+    return list_install(stack, (enum filter_chain)which, &list, error, now_us);
 }
 
 int stack_filter_set_policy(struct stack *stack, const char *chain, const char *policy,
@@ -330,6 +349,7 @@ void filter_interfaces_changed(struct stack *stack)
         struct filter_list *list = &stack->filter.set.chain[i];
         for (uint32_t at = 0; at < list->count; at++)
             filter_compile(stack, list, at, false);
+        filter_index_refill(&list->index, list);
     }
 }
 

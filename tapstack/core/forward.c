@@ -5,7 +5,7 @@
    came in a frame to our own MAC; multicast and broadcast do not come here. The way on:
 
        may it be forwarded   ip.forward; time to live; a route; with ip.reverse_path a route back
-       the filter            its forward chain
+       the filter            its forward chain; before it has looked, fragments are put together
        a copy                of the datagram into a packet, the only one that is made of it
        what a router writes  TTL less one, record route, timestamp, the next stop of a source route
        the way out           ip_transmit: fragments where it is too large, and the neighbor's MAC
@@ -25,6 +25,12 @@
 #include "../wire/icmp.h"
 #include "ip_option.h"
 #include "state.h"
+
+enum {
+    FLAGS_OFFSET =
+        6, /* of the octet with the fragmentation flags in the IP header (RFC 791, 3.1) */
+    DONT_FRAGMENT = 0x40,
+};
 
 /* A datagram on its way through. */
 struct transit {
@@ -211,6 +217,23 @@ static int send_segments(struct stack *stack, struct packet *whole, const struct
     return result;
 }
 
+/* The filter sees whole datagrams only. What came in fragments may leave in fragments again,
+   whatever its sender has forbidden others. */
+static int forward_fragment(struct stack *stack, const struct ip_datagram *fragment,
+                            uint64_t now_us)
+{
+    struct reassembly_whole whole;
+    int result = reassembly_input(stack, fragment, &whole, now_us);
+    if (result != 1)
+        return result;
+    whole.bytes[FLAGS_OFFSET] &= (uint8_t)~DONT_FRAGMENT;
+    whole.datagram.header.dont_fragment = false;
+    ipv4_write_checksum(whole.bytes);
+    result = forward_datagram(stack, &whole.datagram, now_us);
+    reassembly_release(stack, &whole);
+    return result;
+}
+
 int forward_datagram(struct stack *stack, const struct ip_datagram *datagram, uint64_t now_us)
 {
     struct transit transit = {
@@ -222,6 +245,9 @@ int forward_datagram(struct stack *stack, const struct ip_datagram *datagram, ui
     };
     if (!stack->settings.ip_forward)
         return refuse(stack, &transit, STACK_COUNTER_IP_IN_ADDR_ERRORS);
+    if (stack->filter.watches[FILTER_FORWARD] &&
+        (datagram->header.fragment_offset != 0 || datagram->header.more_fragments))
+        return forward_fragment(stack, datagram, now_us);
     if (check_transit(stack, &transit) != 0)
         return -1;
     if (stack->filter.watches[FILTER_FORWARD] &&

@@ -4,7 +4,10 @@
 #include <stdio.h>
 
 #include "../../tapstack/core/filter_text.h"
+#include "../../tapstack/core/state.h"
 #include "../../tapstack/wire/tcp.h"
+
+static struct stack_filter_error problem;
 
 /* ---- Text ---- */
 
@@ -172,8 +175,6 @@ static void test_S21_errors_have_their_place(void **state)
 
 /* ---- The stack ---- */
 
-static struct stack_filter_error problem;
-
 static void load(const char *text)
 {
     if (stack_filter_load(net, text, strlen(text), &problem, net_now) != 0)
@@ -244,6 +245,116 @@ static void test_S21_every_criterion(void **state)
             fail_msg("%s misses %s", rows[i].rule, rows[i].hit);
         if (decides(rows[i].miss)[strlen(decides(rows[i].miss)) - 1] != '0')
             fail_msg("%s hits %s", rows[i].rule, rows[i].miss);
+    }
+    net_close();
+}
+
+static uint32_t random_state;
+
+static unsigned draw(unsigned below)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (random_state >> 8) % below;
+}
+
+/* A criterion with values that collide often; "" as often as not. */
+static const char *draw_criterion(void)
+{
+    static const char *const criteria[] = {
+        "from 10.77.0.1",
+        "from 10.77.0.0/23",
+        "from not 10.77.0.2",
+        "from 128.0.0.0/1",
+        "to 10.77.0.2",
+        "to not 10.0.0.0/8",
+        "to 10.78.0.0/15",
+        "port 80",
+        "port 79-81",
+        "port 200-300",
+        "port not 80",
+        "port not 1-300",
+        "proto tcp",
+        "proto udp",
+        "proto icmp",
+        "proto 47",
+        "flags S/SA",
+        "flags none/FSR",
+        "type 8",
+        "type 3 code 4",
+        "in tap0",
+        "in not tap0",
+        "in tap1",
+        "state new",
+        "state invalid,related",
+        "from 10.77.0.2 port 256-511",
+    };
+    enum { COUNT = sizeof criteria / sizeof criteria[0] };
+    unsigned which = draw(2 * COUNT);
+    return which < COUNT ? criteria[which] : "";
+}
+
+/* Rules at random, those that make no sense left out. */
+static size_t draw_rules(char *text, size_t capacity, unsigned count)
+{
+    struct stack_filter_error error;
+    size_t used = 0;
+    for (unsigned i = 0; i < count;) {
+        int size = snprintf(text + used, capacity - used, "input drop %s %s %s\n", draw_criterion(),
+                            draw_criterion(), draw_criterion());
+        if (stack_filter_check(text + used, (size_t)size, &error) != 0)
+            continue;
+        used += (size_t)size;
+        i++;
+    }
+    return used;
+}
+
+static void draw_key(struct filter_key *key)
+{
+    static const uint32_t addresses[] = {0x0a4d0001, 0x0a4d0002, 0x0a4d0101, 0x0a4e0002,
+                                         0xc0000201};
+    static const uint16_t ports[] = {0, 79, 80, 81, 200, 255, 256, 300, 301, 511, 65535};
+    static const uint8_t protocols[] = {1, 6, 17, 47};
+    struct flow_packet packet = {
+        .source_v4 = addresses[draw(5)],
+        .destination_v4 = addresses[draw(5)],
+        .protocol = protocols[draw(4)],
+        .readable = draw(8) > 0,
+        .source_port = ports[draw(11)],
+        .destination_port = ports[draw(11)],
+        .tcp_flags = (uint8_t)draw(32),
+        .icmp_type = draw(2) ? 8 : 3,
+        .icmp_code = (uint8_t)(3 + draw(2)),
+    };
+    filter_key_make(key, &packet, (int)draw(3) - 1, -1, (enum flow_state)(1 << draw(4)));
+}
+
+/* The index finds what trying one by one finds: every match, in order. */
+static void test_S21_index_against_one_by_one(void **state)
+{
+    static char text[40000];
+    static const unsigned counts[] = {15, 16, 63, 64, 65, 128, 300};
+    (void)state;
+    net_open(NULL);
+    random_state = 1;
+    for (unsigned round = 0; round < 70; round++) {
+        unsigned count = counts[round % 7];
+        size_t size = draw_rules(text, sizeof text, count);
+        assert_int_equal(stack_filter_load(net, text, size, &problem, net_now), 0);
+        const struct filter_list *list = &net->filter.set.chain[FILTER_INPUT];
+        struct filter_list plain = *list;
+        assert_int_equal(list->index.rows != NULL, count >= FILTER_INDEX_LEAST);
+        plain.index.rows = NULL;
+        for (unsigned i = 0; i < 300; i++) {
+            struct filter_key key;
+            draw_key(&key);
+            uint32_t at = 0, expected;
+            do {
+                expected = filter_find(&plain, at, &key);
+                at = filter_find(list, at, &key);
+                assert_int_equal(at, expected);
+            } while (at++ < count);
+        }
     }
     net_close();
 }
@@ -563,6 +674,89 @@ static void test_S21_groups_are_not_answered(void **state)
     net_close();
 }
 
+/* ---- Forwarding ---- */
+
+#define FAR_V4 UINT32_C(0x0a4e0009)
+
+static void set_forward(struct stack_config *config) { config->settings.ip_forward = 1; }
+
+/* A router between tap0 (10.77.0.0/24) and tap1 (10.78.0.0/24) that knows both neighbors. */
+static void open_router(void)
+{
+    struct stack_interface_config interface = {.name = "tap1",
+                                               .mac = our_mac,
+                                               .mtu_bytes = 1500,
+                                               .address_v4 = 0x0a4e0002,
+                                               .prefix_bits = 24};
+    net_open(set_forward);
+    assert_int_equal(stack_add_interface(net, &interface, net_now), 1);
+    assert_int_equal(stack_set_neighbor(net, FAR_V4, &peer_mac, net_now), 0);
+    assert_int_equal(stack_set_neighbor(net, PEER_V4, &peer_mac, net_now), 0);
+    net_drain();
+}
+
+/* A UDP datagram of size bytes to the far host, in two fragments when it is cut. */
+static void forward_udp(uint16_t port, size_t size, size_t cut)
+{
+    uint8_t udp[4000] = {0}, bytes[4100];
+    bytes_put16(udp, 5000);
+    bytes_put16(udp + 2, port);
+    bytes_put16(udp + 4, (uint16_t)size);
+    for (size_t at = 0; at < size; at += cut) {
+        size_t part = size - at < cut ? size - at : cut;
+        memcpy(bytes + IP_PAYLOAD_OFFSET, udp + at, part);
+        size_t whole = head_datagram(bytes, IPV4_PROTOCOL_UDP, PEER_V4, FAR_V4, part);
+        bytes_put16(bytes + ETHERNET_HEADER_BYTES + 6,
+                    (uint16_t)(at / 8 | (at + part < size ? 0x2000 : 0)));
+        sum_ip_header(bytes);
+        net_give(bytes, whole);
+    }
+}
+
+static void test_S21_forward_chain(void **state)
+{
+    const uint8_t *payload;
+    size_t payload_bytes;
+    (void)state;
+    open_router();
+    load("forward drop in tap0 out tap1 proto udp port 9\n"
+         "forward drop in tap1\n"
+         "forward reject proto udp port 8\n"
+         "input policy drop\noutput policy drop\n");
+    forward_udp(9, 100, 100);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(counter(STACK_COUNTER_FILTER_FORWARD_DROPS), 1);
+    forward_udp(10, 100, 100);
+    assert_int_equal(net_drain(), 1);
+    assert_int_equal(out_frame.interface, 1);
+    forward_udp(8, 100, 100);
+    assert_true(net_pull());
+    assert_int_equal(out_frame.interface, 0);
+    assert_int_equal(out_ip(&payload, &payload_bytes).source_v4, OUR_V4);
+    assert_int_equal(payload[0], ICMP_DESTINATION_UNREACHABLE);
+    assert_int_equal(counter(STACK_COUNTER_FILTER_FORWARD_REJECTS), 1);
+    net_close();
+}
+
+static void test_S21_forwarded_fragments_are_seen_whole(void **state)
+{
+    (void)state;
+    open_router();
+    load("forward drop proto udp port 9");
+    forward_udp(9, 2400, 1200);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(counter(STACK_COUNTER_FILTER_FORWARD_DROPS), 1);
+    assert_int_equal(listed("forward", 1).bytes, 2420);
+    forward_udp(10, 2400, 1200);
+    assert_int_equal(net_drain(), 2); /* cut again by the MTU of the next link */
+    assert_int_equal(counter(STACK_COUNTER_IP_REASM_OKS), 2);
+    load("");
+    forward_udp(9, 2400, 1200); /* nobody looks: they pass as they are */
+    assert_int_equal(net_drain(), 2);
+    assert_int_equal(counter(STACK_COUNTER_IP_REASM_OKS), 2);
+    net_close();
+}
+
 /* ---- State, through the stack ---- */
 
 static unsigned flow_count(void)
@@ -643,6 +837,7 @@ int main(void)
         cmocka_unit_test(test_S21_longest_rule_fits_its_text),
         cmocka_unit_test(test_S21_errors_have_their_place),
         cmocka_unit_test(test_S21_every_criterion),
+        cmocka_unit_test(test_S21_index_against_one_by_one),
         cmocka_unit_test(test_S21_first_match_decides),
         cmocka_unit_test(test_S21_test_packets_are_single),
         cmocka_unit_test(test_S21_drop_is_silent_and_counted),
@@ -657,6 +852,8 @@ int main(void)
         cmocka_unit_test(test_S21_rules_are_bounded),
         cmocka_unit_test(test_S21_interfaces_are_found_by_name),
         cmocka_unit_test(test_S21_groups_are_not_answered),
+        cmocka_unit_test(test_S21_forward_chain),
+        cmocka_unit_test(test_S21_forwarded_fragments_are_seen_whole),
         cmocka_unit_test(test_S21_flows_live_while_a_rule_asks),
         cmocka_unit_test(test_S21_dropped_packets_leave_no_flow),
         cmocka_unit_test(test_S21_standing_connections_are_adopted),
