@@ -88,15 +88,22 @@ static size_t list_rules(const struct stack *stack, char *text)
     return used;
 }
 
-static void fuzz_stack(const char *text, size_t size)
+static struct stack *open_stack(void)
 {
-    static char listed[LISTING_MAX], again[LISTING_MAX];
     struct stack_config config = {.memory = {allocate, release, NULL}};
-    struct stack_filter_error error;
     stack_settings_default(&config.settings);
     config.settings.filter_flows_max = 16;
     struct stack *stack = stack_create(&config, 0);
     require(stack != NULL);
+    return stack;
+}
+
+static void fuzz_stack(struct stack *stack, const char *text, size_t size)
+{
+    static char listed[LISTING_MAX], again[LISTING_MAX];
+    struct stack_filter_error error;
+    struct stack_filter_rule rule;
+    uint32_t logs;
     int checked = stack_filter_check(text, size, &error);
     require(stack_filter_load(stack, text, size, &error, 0) == checked);
     if (checked == 0) {
@@ -107,10 +114,23 @@ static void fuzz_stack(const char *text, size_t size)
     } else {
         require(error.line >= 1 && error.line <= size + 1);
     }
-    struct stack_filter_rule rule;
-    uint32_t logs;
     stack_filter_test(stack, text, size, &rule, &logs, &error);
+    require(stack_filter_load(stack, "", 0, &error, 0) == 0);
+}
+
+/* One stack for many inputs: making one costs more than an input does. */
+static void fuzz_some_stack(const char *text, size_t size)
+{
+    enum { INPUTS = 1024 };
+    static struct stack *stack;
+    static unsigned inputs;
+    if (!stack)
+        stack = open_stack();
+    fuzz_stack(stack, text, size);
+    if (++inputs % INPUTS != 0)
+        return;
     stack_destroy(stack);
+    stack = NULL;
     require(allocated == 0);
 }
 
@@ -122,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(text != NULL);
     memcpy(text, data, size);
     fuzz_lines(text, size);
-    fuzz_stack(text, size);
+    fuzz_some_stack(text, size);
     free(text);
     return 0;
 }
