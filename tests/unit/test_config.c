@@ -154,6 +154,20 @@ static void test_neighbors(void **state)
     assert_int_equal(read_text(text, &config, error), -1);
 }
 
+static void test_filter(void **state)
+{
+    struct config config;
+    char error[512];
+    (void)state;
+    assert_int_equal(read_text("filter = /etc/rules\nfilter_rules = {\"input policy drop\", "
+                               "'input accept name \"# web\" port 80'}\n",
+                               &config, error),
+                     0);
+    assert_string_equal(config.filter, "/etc/rules");
+    assert_string_equal(config.filter_rules,
+                        "input policy drop\ninput accept name \"# web\" port 80\n");
+}
+
 /* Every setting of the stack can be written, at both of its bounds. */
 static void test_every_setting(void **state)
 {
@@ -284,6 +298,8 @@ static const struct {
     {"interface tap1 {\n  address = 10.1.0.1/24\n  cable {\n    loss = 101%\n  }\n}\n",
      "4:12: loss must be from 0% to 100%, not 101%"},
     {"interface tap1 {\n  vlan = 4095\n}\n", "2:10: vlan must be from 0 to 4094, not 4095"},
+    {"mtu = 900\nfilter_rules = {\"input drop\",\n  \"input dorp\"}\n",
+     "2:1: filter_rules: 2:7: no such target: \"dorp\"; did you mean \"drop\"?"},
     {"ring = 0\n", "1:8: ring must be from 1 to 4096, not 0"},
     {"address = 10.1.0.1/24\nhost_address = none\ninterface a {\n address = 10.1.0.0/24\n}",
      "4:2: address is not one that a host can have"},
@@ -445,11 +461,17 @@ static void test_quantities(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_neighbors),       cmocka_unit_test(test_every_setting),
-        cmocka_unit_test(test_more_interfaces), cmocka_unit_test(test_sections_alone),
-        cmocka_unit_test(test_bridge),          cmocka_unit_test(test_bridge_of_the_command_line),
-        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_no_text),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_neighbors),
+        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_every_setting),
+        cmocka_unit_test(test_more_interfaces),
+        cmocka_unit_test(test_sections_alone),
+        cmocka_unit_test(test_bridge),
+        cmocka_unit_test(test_bridge_of_the_command_line),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_no_text),
         cmocka_unit_test(test_quantities),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
