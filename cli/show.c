@@ -160,22 +160,6 @@ void show_reassembly(FILE *out, const json_t *answer)
             number(answer, "memory_bytes"), number(answer, "memory_max"));
 }
 
-void show_routes(FILE *out, const json_t *answer)
-{
-    static const char *const headings[] = {"Network", "Gateway", "Interface"};
-    struct table table;
-    const json_t *r;
-    size_t i;
-    table_open(&table, "lll", headings);
-    json_array_foreach(json_object_get(answer, "routes"), i, r)
-    {
-        table_add(&table, "%s", text(r, "network"));
-        table_add(&table, "%s", is_given(r, "gateway") ? text(r, "gateway") : "connected");
-        table_add(&table, "%s", text(r, "interface"));
-    }
-    table_print(&table, out);
-}
-
 void show_counter_list(FILE *out, const json_t *list, const char *heading)
 {
     const char *const headings[] = {heading, "Value", "What it counts"};

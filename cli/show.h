@@ -12,7 +12,6 @@ void show_listeners(FILE *out, const json_t *answer);
 void show_arp(FILE *out, const json_t *answer);
 void show_flushed(FILE *out, const json_t *answer);
 void show_reassembly(FILE *out, const json_t *answer);
-void show_routes(FILE *out, const json_t *answer);
 void show_interfaces(FILE *out, const json_t *answer);
 void show_settings(FILE *out, const json_t *answer);
 void show_counters(FILE *out, const json_t *answer);
@@ -27,6 +26,11 @@ void show_impairments(FILE *out, const json_t *answer);
 void show_impair_presets(FILE *out, const json_t *answer);
 void show_set(FILE *out, const json_t *answer);
 void show_capture(FILE *out, const json_t *answer);
+
+/* show_route.c */
+void show_routes(FILE *out, const json_t *answer);
+void show_route(FILE *out, const json_t *answer);
+void show_addresses(FILE *out, const json_t *answer);
 
 /* show_filter.c */
 void show_filter(FILE *out, const json_t *answer);

@@ -151,6 +151,7 @@ static struct packet *copy_datagram(struct stack *stack, const struct ip_datagra
     packet->frame.checksum_offset = frame->checksum_offset;
     packet->frame.segment_bytes = frame->segment_bytes;
     packet->frame.header_bytes = frame->header_bytes;
+    ethernet_write(&(struct ethernet_header){.type = ETHERTYPE_IPV4}, packet->bytes);
     memcpy(packet->bytes + ETHERNET_HEADER_BYTES, datagram->packet, datagram->header.total_bytes);
     return packet;
 }

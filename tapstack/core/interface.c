@@ -60,7 +60,8 @@ static void set_primary(struct stack *stack, unsigned interface)
 int stack_add_address(struct stack *stack, unsigned interface, uint32_t v4, unsigned prefix_bits,
                       uint64_t now_us)
 {
-    if (interface >= stack->interface_count || !is_host_address(v4, prefix_bits))
+    if (interface >= stack->interface_count || prefix_bits == 0 ||
+        !is_host_address(v4, prefix_bits))
         return STACK_INVALID;
     if (ip_is_local(stack, v4))
         return STACK_IN_USE;

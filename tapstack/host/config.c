@@ -144,6 +144,32 @@ static int config_read_gateway(const struct config_key *key, const char *word)
                                                                                              : 0;
 }
 
+/* One more address of an interface. */
+static int config_read_more_addresses(const struct config_key *key, const char *word)
+{
+    struct config_interface *interface = config_reading->interface;
+    struct config_address address;
+    (void)key;
+    if (interface->address_count == CONFIG_ADDRESSES_MAX ||
+        config_parse_address(word, &address.v4, &address.prefix_bits) < 0 ||
+        address.prefix_bits == 0)
+        return -1;
+    interface->addresses[interface->address_count++] = address;
+    return 0;
+}
+
+static int config_read_route(const struct config_key *key, const char *word)
+{
+    struct config *config = &config_reading->config;
+    char error[ROUTE_TEXT_MAX];
+    (void)key;
+    if (config->route_count == CONFIG_ROUTES_MAX ||
+        route_text_parse(word, &config->routes[config->route_count], error) < 0)
+        return -1;
+    config->route_count++;
+    return 0;
+}
+
 /* "10.77.0.9 02:00:00:00:00:09": one more neighbor. */
 static int config_read_neighbor(const struct config_key *key, const char *word)
 {
@@ -222,6 +248,10 @@ static const struct config_key config_keys[] = {
                 "a device name of at most 15 bytes"),
     CONFIG_WORD("gateway", config_read_gateway, CONFIG_FIELD(gateway_v4),
                 "an address such as 10.77.0.1, or none"),
+    {.name = "routes",
+     .read = config_read_route,
+     .wants = "at most 1024 routes such as \"10.9.0.0/16 via 10.77.0.9 metric 10\"",
+     .list = true},
     {.name = "neighbors",
      .read = config_read_neighbor,
      .wants = "at most 64 neighbors such as \"10.77.0.9 02:00:00:00:00:09\"",
@@ -251,6 +281,11 @@ static const struct config_key config_interface_keys[] = {
                 "the MAC address of one card, such as 02:00:00:4d:00:02"),
     CONFIG_WORD("address", config_read_address, CONFIG_INTERFACE_FIELD(address_v4),
                 "an address with its prefix, such as 10.77.0.2/24"),
+    {.name = "addresses",
+     .read = config_read_more_addresses,
+     .of_interface = true,
+     .wants = "at most 16 more addresses such as \"10.79.0.2/24\"",
+     .list = true},
     CONFIG_WORD("host_address", config_read_host_address, CONFIG_INTERFACE_FIELD(host_address_v4),
                 "an address such as 10.77.0.1/24, or none"),
     CONFIG_WORD("netns", config_read_text, CONFIG_INTERFACE_FIELD(netns),
@@ -993,6 +1028,9 @@ int config_read(struct config *config, const char *path, char *error, unsigned e
         .config = *config, .path = path, .error = error, .error_bytes = error_bytes};
     error[0] = '\0';
     reader.config.neighbor_count = 0; /* a list is whole in one file */
+    reader.config.route_count = 0;
+    for (unsigned i = 0; i < CONFIG_INTERFACES_MAX; i++)
+        reader.config.interface[i].address_count = 0;
     reader.text = config_load(path, error, error_bytes);
     if (!reader.text)
         return -1;

@@ -8,6 +8,7 @@
 #include "../core/stack.h"
 #include "../link/cable.h"
 #include "../link/impair_text.h"
+#include "route_text.h"
 
 enum {
     CONFIG_INTERFACES_MAX = 8,
@@ -15,6 +16,14 @@ enum {
     CONFIG_RING_DEFAULT = 256,
     CONFIG_RING_MAX = 4096,
     CONFIG_NEIGHBORS_MAX = 64,
+    CONFIG_ROUTES_MAX = 1024,
+    CONFIG_ADDRESSES_MAX = 16, /* of an interface, besides its first */
+};
+
+/* An address of ours with the prefix of its network. */
+struct config_address {
+    uint32_t v4; /* host order */
+    uint8_t prefix_bits;
 };
 
 /* A neighbor set by hand. */
@@ -30,6 +39,8 @@ struct config_interface {
     struct mac_address mac; /* of the stack's card */
     uint32_t address_v4;    /* of the stack, host order; 0: none, it is one end of the bridge */
     uint8_t prefix_bits;
+    struct config_address addresses[CONFIG_ADDRESSES_MAX]; /* more of them */
+    unsigned address_count;
     uint32_t host_address_v4; /* given to the TAP's own side; 0: leave the device as it is */
     uint8_t host_prefix_bits;
     uint16_t mtu_bytes;
@@ -54,6 +65,8 @@ struct config {
     struct config_interface interface[CONFIG_INTERFACES_MAX];
     unsigned interface_count; /* at least 1; two bridged ones, if any, are the last */
     uint32_t gateway_v4;      /* default route; 0: none */
+    struct route_text routes[CONFIG_ROUTES_MAX];
+    unsigned route_count;
     struct config_neighbor neighbors[CONFIG_NEIGHBORS_MAX];
     unsigned neighbor_count;
     char filter[256];            /* a file with the packet filter's rules; "": none */

@@ -125,7 +125,6 @@ enum control_progress control_show_overview(struct control_client *client);
 enum control_progress control_show_connections(struct control_client *client);
 enum control_progress control_show_connection(struct control_client *client);
 enum control_progress control_show_listeners(struct control_client *client);
-enum control_progress control_show_routes(struct control_client *client);
 enum control_progress control_show_interfaces(struct control_client *client);
 enum control_progress control_show_settings(struct control_client *client);
 enum control_progress control_show_counters(struct control_client *client);
@@ -149,6 +148,15 @@ enum control_progress control_neighbor_probe(struct control_client *client);
 /* How an address of ours stands on its link: state and conflicts; null: it is not ours. */
 json_t *control_neighbor_address(const struct stack *stack, unsigned interface, uint32_t v4,
                                  uint64_t now_us);
+
+/* control_route.c */
+enum control_progress control_route_show(struct control_client *client);
+enum control_progress control_route_get(struct control_client *client);
+enum control_progress control_route_add(struct control_client *client);
+enum control_progress control_route_delete(struct control_client *client);
+enum control_progress control_address_show(struct control_client *client);
+enum control_progress control_address_add(struct control_client *client);
+enum control_progress control_address_delete(struct control_client *client);
 
 /* control_filter.c */
 enum control_progress control_filter_show(struct control_client *client);

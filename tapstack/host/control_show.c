@@ -348,30 +348,6 @@ enum control_progress control_show_connection(struct control_client *client)
 
 /* ---- Routes, interfaces, settings ---- */
 
-enum control_progress control_show_routes(struct control_client *client)
-{
-    struct stack *stack = client->daemon->stack;
-    struct stack_route route;
-    json_t *list = json_array();
-    bool more = true;
-    for (int i = 0; i < WALK_STEP && more; i++) {
-        more = stack_next_route(stack, &client->cursor, &route, client->daemon->loop.now_us);
-        const struct stack_interface_config *interface =
-            more ? stack_interface(stack, route.interface) : NULL;
-        if (more)
-            json_array_append_new(
-                list, json_pack("{s:o, s:o, s:s}", "network",
-                                network_json(route.network, route.prefix_bits), "gateway",
-                                route.gateway ? control_v4(route.gateway) : json_null(),
-                                "interface", interface ? interface->name : "?"));
-    }
-    json_t *part = json_pack("{s:o}", "routes", list);
-    if (!more)
-        return control_end(client, part);
-    control_put(client, part);
-    return CONTROL_MORE;
-}
-
 static void counter_append(json_t *list, const char *name, uint64_t value, const char *what)
 {
     json_array_append_new(

@@ -34,6 +34,7 @@
 #include "log.h"
 #include "netns.h"
 #include "privilege.h"
+#include "route_text.h"
 
 #define MAIN_CONFIG_DEFAULT "/etc/tapstack/tapstackd.conf"
 
@@ -160,6 +161,8 @@ static int program_configure(const struct options *options, struct config *confi
     FIXED("dir", dir)                                                                              \
     FIXED("user", user)                                                                            \
     FIXED("gateway", gateway_v4)                                                                   \
+    FIXED("routes", routes)                                                                        \
+    FIXED("routes", route_count)                                                                   \
     FIXED("events", event_capacity)
 
 #define PROGRAM_FIXED_INTERFACE(FIXED)                                                             \
@@ -168,6 +171,8 @@ static int program_configure(const struct options *options, struct config *confi
     FIXED("mac", mac)                                                                              \
     FIXED("address", address_v4)                                                                   \
     FIXED("address", prefix_bits)                                                                  \
+    FIXED("addresses", addresses)                                                                  \
+    FIXED("addresses", address_count)                                                              \
     FIXED("host_address", host_address_v4)                                                         \
     FIXED("mtu", mtu_bytes)                                                                        \
     FIXED("vlan", vlan)                                                                            \
@@ -450,6 +455,20 @@ static void program_open_signals(struct program *program)
         die("cannot watch signals: %s", strerror(errno));
 }
 
+static void program_add_addresses(struct daemon *daemon, const struct config_interface *config,
+                                  unsigned index)
+{
+    for (unsigned i = 0; i < config->address_count; i++) {
+        const struct config_address *address = &config->addresses[i];
+        char text[ROUTE_TEXT_MAX];
+        int result = stack_add_address(daemon->stack, index, address->v4, address->prefix_bits,
+                                       daemon->loop.now_us);
+        route_text_format_network(address->v4, address->prefix_bits, text);
+        if (result < 0)
+            die("cannot add the address %s: %s", text, stack_error_text(result));
+    }
+}
+
 static void program_add_interfaces(struct daemon *daemon)
 {
     struct stack_interface_config interface;
@@ -460,6 +479,7 @@ static void program_add_interfaces(struct daemon *daemon)
         int index = stack_add_interface(daemon->stack, &interface, daemon->loop.now_us);
         if (index < 0)
             die("cannot add interface %s: %s", interface.name, stack_error_text(index));
+        program_add_addresses(daemon, &daemon->config.interface[i], (unsigned)index);
     }
 }
 
@@ -472,6 +492,18 @@ static void program_add_gateway(struct daemon *daemon)
                                  (unsigned)config_gateway_interface(config));
     if (result < 0)
         die("cannot add the default route: %s", stack_error_text(result));
+}
+
+static void program_add_routes(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    for (unsigned i = 0; i < config->route_count; i++) {
+        char network[ROUTE_TEXT_MAX], error[ROUTE_TEXT_MAX];
+        route_text_format_network(config->routes[i].network, config->routes[i].prefix_bits,
+                                  network);
+        if (route_text_add(daemon->stack, &config->routes[i], error) < 0)
+            die("cannot add the route to %s: %s", network, error);
+    }
 }
 
 static void program_set_neighbors(struct daemon *daemon)
@@ -516,6 +548,7 @@ static void program_create_stack(struct daemon *daemon)
     program_add_interfaces(daemon);
     program_set_neighbors(daemon);
     program_add_gateway(daemon);
+    program_add_routes(daemon);
 }
 
 /* Opens the TAP of an interface, in the namespace where it belongs. */

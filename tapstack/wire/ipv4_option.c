@@ -19,9 +19,10 @@ enum { FAULT_TYPE = 1, FAULT_LENGTH = 2, FAULT_POINTER = 3, FAULT_FLAGS = 4 };
 
 static unsigned check_route(const uint8_t *option)
 {
-    unsigned length = option[1], pointer = option[2];
+    unsigned length = option[1];
     if (length < ROUTE_BYTES_MIN || (length - ROUTE_BYTES_MIN) % ADDRESS_BYTES != 0)
         return FAULT_LENGTH;
+    unsigned pointer = option[2];
     if (pointer < IPV4_ROUTE_DATA || (pointer <= length && pointer % ADDRESS_BYTES != 0))
         return FAULT_POINTER;
     return 0;
@@ -30,10 +31,10 @@ static unsigned check_route(const uint8_t *option)
 /* A timestamp that is full counts those who found it so; its counter must not run over (RFC 791). */
 static unsigned check_timestamp(const uint8_t *option)
 {
-    unsigned length = option[1], pointer = option[2];
-    unsigned flags = option[3] & 15;
+    unsigned length = option[1];
     if (length < TIMESTAMP_BYTES_MIN)
         return FAULT_LENGTH;
+    unsigned pointer = option[2], flags = option[3] & 15;
     if (pointer < IPV4_TIMESTAMP_DATA)
         return FAULT_POINTER;
     if (flags != IPV4_TIMESTAMP_ONLY && flags != IPV4_TIMESTAMP_ADDRESSED &&

@@ -146,7 +146,8 @@ static void test_what_may_come_next(void **state)
         const char *before, *words, *value;
     } cases[] = {
         {"",
-         "show arp interface counters events watch ping traceroute pmtu kill set filter flows "
+         "show arp route address interface counters events watch ping traceroute pmtu kill set "
+         "filter flows "
          "impair capture help "
          "quit",
          ""},

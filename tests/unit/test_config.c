@@ -168,6 +168,56 @@ static void test_filter(void **state)
                         "input policy drop\ninput accept name \"# web\" port 80\n");
 }
 
+static void test_routes_and_addresses(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "10.9.0.0/33 via 10.77.0.9",
+        "10.9.0.1/16 via 10.77.0.9",
+        "ten via 10.77.0.9",
+        "default via",
+        "default by 10.77.0.9",
+        "default via 10.77.0.9/24",
+        "default via 0.0.0.0",
+        "default via 10.77.0.9 metric ten",
+        "default via 10.77.0.9 metric -1",
+        "default via 10.77.0.9 metric 4294967295",
+        "default dev a-name-that-is-too-long",
+    };
+    static const char *const no_address[] = {"10.79.0.2", "10.79.0.2/32", "none", "x/24", ""};
+    struct config config;
+    char error[512], text[4096];
+    (void)state;
+    assert_int_equal(read_text("routes = {\n  \"10.9.0.0/16 via 10.77.0.9 metric 10\",\n"
+                               "  \"default metric 3  via 10.77.0.1 dev tap0\",\n"
+                               "  \"192.0.2.7 dev tap0\"\n}\n"
+                               "addresses = {\"10.79.0.2/24\", \"10.80.0.2/16\"}\n",
+                               &config, error),
+                     0);
+    assert_int_equal(config.route_count, 3);
+    assert_int_equal(config.routes[0].network, 0x0a090000);
+    assert_int_equal(config.routes[0].prefix_bits, 16);
+    assert_int_equal(config.routes[0].gateway_v4, 0x0a4d0009);
+    assert_int_equal(config.routes[0].metric, 10);
+    assert_string_equal(config.routes[0].interface, "");
+    assert_int_equal(config.routes[1].prefix_bits, 0);
+    assert_int_equal(config.routes[1].metric, 3);
+    assert_string_equal(config.routes[1].interface, "tap0");
+    assert_int_equal(config.routes[2].prefix_bits, 32);
+    assert_int_equal(config.routes[2].gateway_v4, 0);
+    assert_int_equal(config.interface[0].address_count, 2);
+    assert_int_equal(config.interface[0].addresses[1].v4, 0x0a500002);
+    assert_int_equal(config.interface[0].addresses[1].prefix_bits, 16);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, "routes = {\"%s\"}\n", wrong[i]);
+        assert_int_equal(read_text(text, &config, error), -1);
+    }
+    for (size_t i = 0; i < sizeof no_address / sizeof no_address[0]; i++) {
+        snprintf(text, sizeof text, "addresses = {\"%s\"}\n", no_address[i]);
+        assert_int_equal(read_text(text, &config, error), -1);
+    }
+}
+
 /* Every setting of the stack can be written, at both of its bounds. */
 static void test_every_setting(void **state)
 {
@@ -465,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_neighbors),
         cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_routes_and_addresses),
         cmocka_unit_test(test_every_setting),
         cmocka_unit_test(test_more_interfaces),
         cmocka_unit_test(test_sections_alone),

@@ -424,6 +424,56 @@ static void test_neighbors_are_changed_by_hand(void **state)
     close(fd);
 }
 
+static void test_routes_and_addresses_are_changed_by_hand(void **state)
+{
+    static const struct {
+        const char *arguments, *error; /* NULL: it is done */
+    } rows[] = {
+        {"route.add\",\"route\":\"10.9.0.0/16 via 10.77.0.9 metric 10\"", NULL},
+        {"route.add\",\"route\":\"10.9.0.0/16 via 10.77.0.8 metric 10\"", "bad-argument"},
+        {"route.add\",\"route\":\"10.9.0.0/16 via 10.77.0.8\"", NULL},
+        {"route.add\",\"route\":\"10.8.0.0/16 via 10.78.0.9\"", "bad-argument"},
+        {"route.add\",\"route\":\"10.8.0.0/16 dev tap7\"", "bad-argument"},
+        {"route.add\",\"route\":\"10.8.0.0/16\"", "bad-argument"},
+        {"route.add\",\"route\":\"10.8.0.1/16 dev tap0\"", "bad-argument"},
+        {"route.add\"", "missing-argument"},
+        {"route.get\",\"address\":\"10.9.1.2\"", NULL},
+        {"route.get\",\"address\":\"192.0.2.1\"", "not-found"},
+        {"route.get\",\"address\":\"10.77.0.2\"", "not-found"},
+        {"route.get\",\"address\":\"x\"", "bad-argument"},
+        {"show.routes\"", NULL},
+        {"route.del\",\"route\":\"10.9.0.0/16 via 10.77.0.9\"", "bad-argument"},
+        {"route.del\",\"route\":\"10.9.0.0/16 metric 10\"", NULL},
+        {"route.del\",\"route\":\"10.9.0.0/16 metric 10\"", "not-found"},
+        {"route.del\",\"route\":\"10.9.0.0/16\"", NULL},
+        {"route.del\",\"route\":\"10.77.0.0/24\"", "bad-argument"}, /* connected */
+        {"address.add\",\"address\":\"10.79.0.2/24\"", NULL},
+        {"address.add\",\"address\":\"10.79.0.2/24\",\"interface\":\"tap0\"", "bad-argument"},
+        {"address.add\",\"address\":\"10.80.0.2/24\",\"interface\":\"tap7\"", "not-found"},
+        {"address.add\",\"address\":\"10.80.0.0/24\"", "bad-argument"},
+        {"address.add\",\"address\":\"10.80.0.1/0\"", "bad-argument"},
+        {"address.add\",\"address\":\"ten\"", "bad-argument"},
+        {"show.addresses\"", NULL},
+        {"route.add\",\"route\":\"default via 10.79.0.1\"", NULL},
+        {"address.del\",\"address\":\"10.79.0.2\"", NULL},
+        {"route.get\",\"address\":\"192.0.2.1\"", "not-found"}, /* gone with it */
+        {"address.del\",\"address\":\"10.79.0.2\"", "not-found"},
+    };
+    struct house *house = *state;
+    char request[200];
+    int fd = greeted(house);
+    expect_error(house, fd, "{\"do\":\"route.del\",\"route\":\"default\"}", "read-only");
+    expect_ok(house, fd, "{\"do\":\"write\"}");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(request, sizeof request, "{\"do\":\"%s}", rows[i].arguments);
+        if (rows[i].error)
+            expect_error(house, fd, request, rows[i].error);
+        else
+            expect_ok(house, fd, request);
+    }
+    close(fd);
+}
+
 /* A client that never reads gets no more memory, and no time of the others. */
 static void test_a_client_that_does_not_read(void **state)
 {
@@ -882,6 +932,7 @@ int main(void)
         WITH_HOUSE(test_listeners_are_shown),
         WITH_HOUSE(test_writing_must_be_asked_for),
         WITH_HOUSE(test_neighbors_are_changed_by_hand),
+        WITH_HOUSE(test_routes_and_addresses_are_changed_by_hand),
         WITH_HOUSE(test_a_client_that_does_not_read),
         WITH_HOUSE(test_a_client_that_reads_late),
         WITH_HOUSE(test_requests_of_one_who_closed_are_served),
