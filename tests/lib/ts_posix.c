@@ -56,6 +56,38 @@ ssize_t ts_recv(int fd, void *bytes, size_t size, int flags)
     return recv(fd, bytes, size, flags);
 }
 
+ssize_t ts_sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *address,
+                  socklen_t length)
+{
+    return sendto(fd, bytes, size, flags | MSG_NOSIGNAL, address, length);
+}
+
+ssize_t ts_recvfrom(int fd, void *bytes, size_t size, int flags, struct sockaddr *address,
+                    socklen_t *length)
+{
+    return recvfrom(fd, bytes, size, flags, address, length);
+}
+
+ssize_t ts_recvfrom_both(int fd, void *bytes, size_t size, int flags, struct sockaddr_in *peer,
+                         struct sockaddr_in *local)
+{
+    socklen_t peer_bytes = sizeof(*peer), local_bytes = sizeof(*local);
+    ssize_t got = recvfrom(fd, bytes, size, flags, (struct sockaddr *)(void *)peer, &peer_bytes);
+    if (got >= 0 && local) /* the name of a socket bound to any address tells less */
+        getsockname(fd, (struct sockaddr *)(void *)local, &local_bytes);
+    return got;
+}
+
+ssize_t ts_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return sendmsg(fd, message, flags | MSG_NOSIGNAL);
+}
+
+ssize_t ts_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return recvmsg(fd, message, flags);
+}
+
 int ts_shutdown(int fd, int how) { return shutdown(fd, how); }
 
 int ts_close(int fd) { return close(fd); }
