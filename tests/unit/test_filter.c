@@ -757,6 +757,86 @@ static void test_S21_forwarded_fragments_are_seen_whole(void **state)
     net_close();
 }
 
+/* A segment between the peer and the far host, either way. Returns what stack_input says. */
+static int forward_tcp(bool back, uint8_t flags, uint32_t sequence, uint32_t acknowledgment)
+{
+    uint8_t bytes[IP_PAYLOAD_OFFSET + TCP_HEADER_MAX], *tcp = bytes + IP_PAYLOAD_OFFSET;
+    uint32_t source = back ? FAR_V4 : PEER_V4, destination = back ? PEER_V4 : FAR_V4;
+    struct tcp_header header = {.source_port = back ? 80 : 40000,
+                                .destination_port = back ? 40000 : 80,
+                                .sequence = sequence,
+                                .acknowledgment = acknowledgment,
+                                .window = 1000,
+                                .flags = flags};
+    struct ip_address from = ip_address_from_v4(source), to = ip_address_from_v4(destination);
+    size_t size = tcp_write(&header, tcp);
+    uint32_t sum = checksum_add_pseudo(0, &from, &to, IPV4_PROTOCOL_TCP, size);
+    bytes_put16(tcp + 16, checksum_finish(checksum_add(sum, tcp, size)));
+    size = head_datagram(bytes, IPV4_PROTOCOL_TCP, source, destination, size);
+    struct frame frame = {.interface = back, .piece_count = 1, .piece = {{bytes, size}}};
+    return stack_input(net, &frame, net_now);
+}
+
+/* Only the peer may open; the far host may answer. */
+static void test_S21_state_of_forwarded_connections(void **state)
+{
+    (void)state;
+    open_router();
+    load("forward policy drop\n"
+         "forward accept state established,related\n"
+         "forward accept in tap0 state new\n");
+    assert_int_equal(forward_tcp(true, TCP_SYN, 1, 0), -1);
+    assert_int_equal(forward_tcp(true, TCP_SYN | TCP_ACK, 500, 101), -1);
+    assert_int_equal(forward_tcp(false, TCP_SYN, 100, 0), 0);
+    assert_int_equal(forward_tcp(true, TCP_SYN | TCP_ACK, 500, 101), 0);
+    assert_int_equal(forward_tcp(false, TCP_ACK, 101, 501), 0);
+    assert_int_equal(forward_tcp(true, TCP_RST, 99999, 0), -1); /* a blind reset */
+    assert_int_equal(forward_tcp(true, TCP_FIN | TCP_ACK, 501, 101), 0);
+    assert_int_equal(forward_tcp(false, TCP_FIN | TCP_ACK, 101, 502), 0);
+    assert_int_equal(forward_tcp(true, TCP_ACK, 502, 102), 0);
+    assert_int_equal(net_drain(), 6);
+    assert_int_equal(listed("forward", 1).packets, 5);
+    assert_int_equal(listed("forward", 2).packets, 1);
+    net_close();
+}
+
+/* The reset comes from the host that was asked. */
+static void test_S21_forwarded_tcp_is_rejected_with_a_reset(void **state)
+{
+    const uint8_t *payload;
+    size_t payload_bytes;
+    struct tcp_header header;
+    (void)state;
+    open_router();
+    load("forward reject proto tcp port 80");
+    assert_int_equal(forward_tcp(false, TCP_SYN, 100, 0), -1);
+    assert_true(net_pull());
+    assert_int_equal(out_frame.interface, 0);
+    assert_int_equal(out_ip(&payload, &payload_bytes).source_v4, FAR_V4);
+    assert_int_equal(tcp_parse(payload, payload_bytes, &header), 0);
+    assert_int_equal(header.flags, TCP_RST | TCP_ACK);
+    assert_int_equal(header.acknowledgment, 101);
+    net_close();
+}
+
+/* What the output chain drops is lost to TCP, which sends it again in its own time. */
+static void test_S21_dropped_output_is_retransmitted(void **state)
+{
+    struct stack_endpoint peer = {ip_address_from_v4(PEER_V4), 80};
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    load("output drop proto tcp port 80");
+    int socket = stack_open(net, IPV4_PROTOCOL_TCP);
+    assert_int_equal(stack_connect(net, socket, &peer, net_now), STACK_IN_PROGRESS);
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(counter(STACK_COUNTER_FILTER_OUT_DROPS), 1);
+    load("");
+    assert_int_equal(net_drain(), 0);
+    assert_int_equal(net_wait(1000000), 1);
+    net_close();
+}
+
 /* ---- State, through the stack ---- */
 
 static unsigned flow_count(void)
@@ -854,6 +934,9 @@ int main(void)
         cmocka_unit_test(test_S21_groups_are_not_answered),
         cmocka_unit_test(test_S21_forward_chain),
         cmocka_unit_test(test_S21_forwarded_fragments_are_seen_whole),
+        cmocka_unit_test(test_S21_state_of_forwarded_connections),
+        cmocka_unit_test(test_S21_forwarded_tcp_is_rejected_with_a_reset),
+        cmocka_unit_test(test_S21_dropped_output_is_retransmitted),
         cmocka_unit_test(test_S21_flows_live_while_a_rule_asks),
         cmocka_unit_test(test_S21_dropped_packets_leave_no_flow),
         cmocka_unit_test(test_S21_standing_connections_are_adopted),
