@@ -415,8 +415,11 @@ static bool read_rate(struct reader *reader, unsigned does)
         return refuse(reader, "here stands a rate such as 10mbit");
     next(reader);
     if (!take_bytes_if_any(reader, INT16_MIN, &rate->overhead_bytes) ||
-        !take_bytes_if_any(reader, 0, &cell_bytes) ||
-        !take_bytes_if_any(reader, -cell_bytes, &rate->cell_overhead_bytes))
+        !take_bytes_if_any(reader, 0, &cell_bytes))
+        return false;
+    if (cell_bytes == 0 && at_number(reader))
+        return refuse(reader, "without a cell size there is no cell overhead");
+    if (!take_bytes_if_any(reader, -cell_bytes, &rate->cell_overhead_bytes))
         return false;
     rate->cell_bytes = (uint32_t)cell_bytes;
     return set_effect(reader, does);
@@ -565,22 +568,23 @@ static bool read_count(struct reader *reader, unsigned more)
 /* ---- The words ---- */
 
 static bool read_words(struct reader *reader);
+static unsigned column_of(const struct reader *reader, const char *name);
 
-/* A preset's own words, in the direction's place. */
+/* A preset's own words, in the direction's place; none of them may stand in the line besides. */
 static bool read_preset(struct reader *reader, unsigned index)
 {
     const struct impair_preset *preset = &impair_presets[index];
-    const char *text = reader->line->direction == IMPAIR_IN ? preset->in : preset->out;
+    unsigned at = column_of(reader, preset->name);
     struct reader own = *reader;
-    own.text = own.at = text;
-    memset(own.columns, 0, sizeof own.columns);
+    own.text = own.at = reader->line->direction == IMPAIR_IN ? preset->in : preset->out;
     next(&own);
-    reader->preset = strcmp(preset->in, preset->out) != 0;
-    bool good = read_words(&own);
+    if (!read_words(&own))
+        return refuse_at(reader, at, "this preset and a word before it say the same");
     for (unsigned i = 0; i < WORDS_MAX; i++)
         if (own.columns[i] && !reader->columns[i])
-            reader->columns[i] = column(reader);
-    return good;
+            reader->columns[i] = at;
+    reader->preset = strcmp(preset->in, preset->out) != 0;
+    return true;
 }
 
 /* The order is that of help and of a written line. */
