@@ -71,7 +71,9 @@ enum script_ecn {
 /* One TCP option. SACK blocks and timestamps stand in script numbers. */
 struct script_option {
     uint8_t kind;
-    uint8_t size; /* of bytes: an option given by number, or FO */
+    bool numbered; /* given as kind and bytes, also where the kind has a name */
+    bool raw;      /* bytes are all that stands on the wire: no kind, no length before them */
+    uint8_t size;  /* of bytes */
     uint32_t value[8];
     uint8_t value_count;
     uint8_t bytes[38];

@@ -278,6 +278,16 @@ static int send_flags(int64_t flags)
     return (flags & MSG_MORE ? STACK_SEND_MORE : 0) | (flags & MSG_OOB ? STACK_SEND_URGENT : 0);
 }
 
+/* The errno of a send that failed: the connection's error is told once, then the pipe is broken. */
+static int failure(struct call *call, struct run_fd *fd, int error)
+{
+    bool told = fd->failed_once;
+    if (stack_socket_error(call->run->stack, fd->handle) == 0)
+        return run_errno(error);
+    fd->failed_once = true;
+    return told ? EPIPE : run_errno(error);
+}
+
 /* A blocking send waits until all is in the buffer; another takes what fits. */
 static enum call_status transfer_out(struct call *call, struct run_fd *fd, size_t size,
                                      int64_t flags)
@@ -298,9 +308,10 @@ static enum call_status transfer_out(struct call *call, struct run_fd *fd, size_
                 break;
             return again(call, fd);
         }
+        if (sent < 0 && *progress == 0)
+            return failed(call, failure(call, fd, (int)sent));
         if (sent < 0)
-            return *progress > 0 ? done(call, (int64_t)*progress)
-                                 : failed(call, run_errno((int)sent));
+            break;
         *progress += (size_t)sent;
     }
     return done(call, (int64_t)*progress);

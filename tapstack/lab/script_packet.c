@@ -133,15 +133,28 @@ static void parse_fast_open(struct reader *reader, struct script_option *option)
     }
 }
 
-/* kind 254 0x01 0x02: any option by its number and the bytes behind its length. */
-static void parse_numbered(struct reader *reader, struct script_option *option)
+static void option_bytes(struct reader *reader, struct script_option *option)
 {
-    option->kind = (uint8_t)script_parse_integer(reader, 2, 255, "the kind of an option");
     while (reader->token.kind == TOKEN_INTEGER) {
         if (option->size == sizeof option->bytes)
             script_fail(reader, reader->token.place, "an option has 38 bytes at most");
         option->bytes[option->size++] = (uint8_t)script_parse_integer(reader, 0, 255, "a byte");
     }
+}
+
+/* kind 254 0x01 0x02: any option by its number and the bytes behind its length. */
+static void parse_numbered(struct reader *reader, struct script_option *option)
+{
+    option->kind = (uint8_t)script_parse_integer(reader, 2, 255, "the kind of an option");
+    option->numbered = true;
+    option_bytes(reader, option);
+}
+
+/* bytes 0x02 0x00: exactly these, which need not be an option at all. */
+static void parse_raw(struct reader *reader, struct script_option *option)
+{
+    option->raw = true;
+    option_bytes(reader, option);
 }
 
 static void parse_option(struct reader *reader, struct script_option *option)
@@ -166,6 +179,8 @@ static void parse_option(struct reader *reader, struct script_option *option)
         parse_fast_open(reader, option);
     } else if (accept_word(reader, "kind")) {
         parse_numbered(reader, option);
+    } else if (accept_word(reader, "bytes")) {
+        parse_raw(reader, option);
     } else {
         fail_word(reader, "TCP option");
     }

@@ -51,17 +51,21 @@ static uint32_t stream_ready(struct run *run, const struct run_fd *fd)
     if (summary.state == TCP_LISTEN)
         return summary.receive_queue > 0 ? POLLIN : 0;
     if (stack_socket_error(run->stack, fd->handle) < 0)
-        return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP;
-    if (summary.state == TCP_CLOSED)
-        return POLLOUT | POLLHUP;
+        return POLLIN | POLLOUT | POLLHUP | POLLRDHUP | (fd->failed_once ? 0 : POLLERR);
     if (summary.state == TCP_SYN_SENT || summary.state == TCP_SYN_RECEIVED)
         return 0;
     ptrdiff_t there = stack_recv_peek(run->stack, fd->handle, piece);
-    if (there >= 0)
-        ready |= POLLIN | (there == 0 ? POLLRDHUP : 0);
-    if (stack_send_reserve(run->stack, fd->handle, 1, room) != STACK_AGAIN)
-        ready |= POLLOUT;
+    ptrdiff_t fits = stack_send_reserve(run->stack, fd->handle, 1, room);
     stack_send_commit(run->stack, fd->handle, 0, 0, run->now_us);
+    bool read_over = there == 0 || summary.state >= TCP_CLOSE_WAIT; /* a FIN has come */
+    if (there >= 0)
+        ready |= POLLIN;
+    if (read_over)
+        ready |= POLLIN | POLLRDHUP;
+    if (fits != STACK_AGAIN)
+        ready |= POLLOUT;
+    if (summary.state == TCP_CLOSED || (read_over && fits == STACK_CLOSED))
+        ready |= POLLHUP;
     return ready;
 }
 

@@ -55,11 +55,15 @@ static size_t put_option(const struct run_flow *flow, const struct script_option
                          uint8_t *at)
 {
     uint8_t *start = at;
+    if (option->raw) {
+        memcpy(at, option->bytes, option->size);
+        return option->size;
+    }
     *at++ = option->kind;
     if (option->kind == TCP_KIND_END || option->kind == TCP_KIND_NOP)
         return 1;
     at++;
-    switch (option->kind) {
+    switch (option->numbered ? UINT8_MAX : option->kind) {
     case TCP_KIND_MSS:
         bytes_put16(at, (uint16_t)option->value[0]);
         at += 2;
@@ -377,8 +381,8 @@ static bool stamp_differs(const struct run *run, uint32_t expected, uint32_t act
 static bool option_differs(const struct run *run, const struct script_option *expected,
                            const struct script_option *actual)
 {
-    if (expected->kind != actual->kind || expected->value_count != actual->value_count ||
-        expected->size != actual->size)
+    if (expected->raw || expected->kind != actual->kind ||
+        expected->value_count != actual->value_count || expected->size != actual->size)
         return true;
     if (expected->kind == TCP_KIND_TIMESTAMPS)
         return stamp_differs(run, expected->value[0], actual->value[0]) ||
@@ -494,9 +498,20 @@ put(struct packet_line *line, enum packet_field field, const char *format, ...)
     line->to[field] = (int)strlen(line->text);
 }
 
+static void format_bytes(const struct script_option *option, struct packet_line *line)
+{
+    for (unsigned i = 0; i < option->size; i++)
+        put(line, FIELD_OPTIONS, " 0x%02x", option->bytes[i]);
+}
+
 static void format_option(const struct script_option *option, struct packet_line *line)
 {
-    switch (option->kind) {
+    if (option->raw) {
+        put(line, FIELD_OPTIONS, "bytes");
+        format_bytes(option, line);
+        return;
+    }
+    switch (option->numbered ? UINT8_MAX : option->kind) {
     case TCP_KIND_END:
         put(line, FIELD_OPTIONS, "eol");
         return;
@@ -522,8 +537,7 @@ static void format_option(const struct script_option *option, struct packet_line
         return;
     default:
         put(line, FIELD_OPTIONS, "kind %u", option->kind);
-        for (unsigned i = 0; i < option->size; i++)
-            put(line, FIELD_OPTIONS, " 0x%02x", option->bytes[i]);
+        format_bytes(option, line);
     }
 }
 
