@@ -543,8 +543,11 @@ int stack_set_option(struct stack *stack, int handle, enum stack_option option, 
     if (value < option_bounds[option].least || value > option_bounds[option].most)
         return STACK_INVALID;
     option_store(&socket->options, option, value);
-    if (option == STACK_OPTION_QUICK_ACK)
+    if (option == STACK_OPTION_QUICK_ACK) {
         tcp_receive_start_quick_acks(stack, socket);
+        if (value && socket->deadline[TCP_TIMER_DELAYED_ACK] != TCP_NEVER)
+            tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_QUICK);
+    }
     if (option == STACK_OPTION_MAXIMUM_SEGMENT && socket->entry.state > TCP_LISTEN)
         tcp_out_update_mss(stack, socket);
     if (option == STACK_OPTION_KEEPALIVE || option == STACK_OPTION_KEEPIDLE_US) {
