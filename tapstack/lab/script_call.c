@@ -292,29 +292,24 @@ static int failure(struct call *call, struct run_fd *fd, int error)
 static enum call_status transfer_out(struct call *call, struct run_fd *fd, size_t size,
                                      int64_t flags)
 {
-    uint8_t bytes[4096];
-    size_t *progress = &call->pending->progress;
-    while (*progress < size || size == 0) {
-        size_t piece = size - *progress < sizeof bytes ? size - *progress : sizeof bytes;
-        bool more = *progress + piece < size;
-        fill(bytes, piece, *progress);
-        if (size == 0)
-            break;
-        ptrdiff_t sent =
-            stack_send(call->run->stack, fd->handle, bytes, piece,
-                       send_flags(flags) | (more ? STACK_SEND_MORE : 0), call->run->now_us);
-        if (sent == STACK_AGAIN || sent == STACK_IN_PROGRESS) {
-            if (*progress > 0 && (fd->nonblocking || call->nonblocking))
-                break;
-            return again(call, fd);
-        }
-        if (sent < 0 && *progress == 0)
-            return failed(call, failure(call, fd, (int)sent));
-        if (sent < 0)
-            break;
+    size_t *progress = &call->pending->progress, left = size - *progress;
+    uint8_t *bytes = malloc(left + 1);
+    if (!bytes)
+        return failed(call, ENOMEM);
+    fill(bytes, left, *progress);
+    ptrdiff_t sent =
+        stack_send(call->run->stack, fd->handle, bytes, left, send_flags(flags), call->run->now_us);
+    free(bytes);
+    if (sent >= 0) {
         *progress += (size_t)sent;
+        bool whole = *progress == size || fd->nonblocking || call->nonblocking;
+        return whole ? done(call, (int64_t)*progress) : CALL_WAITS;
     }
-    return done(call, (int64_t)*progress);
+    if (sent == STACK_AGAIN || sent == STACK_IN_PROGRESS)
+        return again(call, fd);
+    if (*progress > 0)
+        return done(call, (int64_t)*progress);
+    return failed(call, failure(call, fd, (int)sent));
 }
 
 static enum call_status datagram_out(struct call *call, struct run_fd *fd, size_t size,
@@ -609,6 +604,17 @@ static uint32_t watch_ready(struct call *call, struct run_watch *watch, bool rep
     if (report && fresh && (watch->events & EPOLLONESHOT))
         watch->events = 0;
     return fresh ? now : 0;
+}
+
+void call_wake(struct run *run, const struct stack_ready *ready)
+{
+    enum { NEWS = STACK_READY_SOFT_ERROR - 1 };
+    for (struct run_fd *epoll = run->fd; epoll < run->fd + RUN_FDS_MAX; epoll++)
+        for (unsigned i = 0; epoll->kind == FD_EPOLL && i < epoll->watch_count; i++) {
+            const struct run_fd *fd = &run->fd[epoll->watch[i].fd];
+            if (fd->kind != FD_NONE && fd->handle == ready->socket && (ready->what & NEWS))
+                epoll->watch[i].shown = 0;
+        }
 }
 
 static void expect_watch(struct call *call, const struct script_value *expected,

@@ -193,8 +193,10 @@ static void settle(struct run *run)
             moved = true;
         }
         struct stack_ready ready;
-        while (stack_next_ready(run->stack, &ready))
+        while (stack_next_ready(run->stack, &ready)) {
+            call_wake(run, &ready);
             moved = true;
+        }
         call_retry(run);
         if (!moved && stack_deadline(run->stack) > run->now_us)
             return;

@@ -166,6 +166,8 @@ struct run_flow *flow_find(struct run *run, uint16_t local_port, uint16_t remote
 void call_begin(struct run *run, const struct script_event *event, uint64_t ends_at);
 /* Tries again what waits. */
 void call_retry(struct run *run);
+/* Something new about a socket: edge-triggered descriptors tell it again. */
+void call_wake(struct run *run, const struct stack_ready *ready);
 /* Fails for a call that should have ended by now. */
 void call_check_end(struct run *run);
 /* When something that waits is to be looked at again by itself. */
