@@ -191,14 +191,20 @@ enum bottleneck_verdict bottleneck_put(struct bottleneck *bottleneck,
 
 /* ---- The sender ---- */
 
-/* Nothing begins in the last stall_us of each period. */
-static uint64_t after_stall(const struct impairment_rate *rate, uint64_t at_us, uint64_t origin_us)
+/* How long a stall still lasts: it is the last stall_us of each period. 0: there is none. */
+static uint64_t stall_left(const struct impairment_rate *rate, uint64_t at_us, uint64_t origin_us)
 {
     if (rate->stall_us == 0 || at_us < origin_us)
-        return at_us;
-    uint64_t position_us = (at_us - origin_us) % rate->stall_every_us;
-    bool stalls = position_us >= rate->stall_every_us - rate->stall_us;
-    return stalls ? at_us + rate->stall_every_us - position_us : at_us;
+        return 0;
+    uint64_t left_us = rate->stall_every_us - (at_us - origin_us) % rate->stall_every_us;
+    return left_us <= rate->stall_us ? left_us : 0;
+}
+
+/* A frame is sent at the rate at which it begins. */
+static uint64_t rate_at(const struct impairment_rate *rate, uint64_t at_us, uint64_t origin_us)
+{
+    bool slow = rate->stall_bits_per_second > 0 && stall_left(rate, at_us, origin_us) > 0;
+    return slow ? rate->stall_bits_per_second : rate->bits_per_second;
 }
 
 uint64_t bottleneck_start(const struct bottleneck *bottleneck, const struct impairment *impairment,
@@ -208,21 +214,25 @@ uint64_t bottleneck_start(const struct bottleneck *bottleneck, const struct impa
         return UINT64_MAX;
     uint64_t came_us = bottleneck->head->at_us;
     uint64_t free_us = bottleneck->free_at_us;
-    return after_stall(&impairment->rate, came_us > free_us ? came_us : free_us, origin_us);
+    uint64_t start_us = came_us > free_us ? came_us : free_us;
+    if (impairment->rate.stall_bits_per_second == 0)
+        start_us += stall_left(&impairment->rate, start_us, origin_us);
+    return start_us;
 }
 
 static void clock_send(struct bottleneck *bottleneck, const struct impairment_rate *rate,
-                       uint64_t start_us, uint32_t size)
+                       uint64_t start_us, uint64_t origin_us, uint32_t size)
 {
-    if (bottleneck->free_at_us < start_us || bottleneck->clock_rate != rate->bits_per_second) {
+    uint64_t bits_per_second = rate_at(rate, start_us, origin_us);
+    if (bottleneck->free_at_us < start_us || bottleneck->clock_rate != bits_per_second) {
         bottleneck->free_at_us =
             start_us > bottleneck->free_at_us ? start_us : bottleneck->free_at_us;
         bottleneck->fraction = 0;
-        bottleneck->clock_rate = rate->bits_per_second;
+        bottleneck->clock_rate = bits_per_second;
     }
     uint64_t time = sending_time(rate, size) + bottleneck->fraction;
-    bottleneck->free_at_us += time / rate->bits_per_second;
-    bottleneck->fraction = time % rate->bits_per_second;
+    bottleneck->free_at_us += time / bits_per_second;
+    bottleneck->fraction = time % bits_per_second;
 }
 
 uint64_t bottleneck_finish(const struct bottleneck *bottleneck, const struct impairment *impairment,
@@ -232,7 +242,7 @@ uint64_t bottleneck_finish(const struct bottleneck *bottleneck, const struct imp
     if (!bottleneck->head)
         return UINT64_MAX;
     uint64_t start_us = bottleneck_start(bottleneck, impairment, origin_us);
-    clock_send(&clock, &impairment->rate, start_us, bottleneck->head->size);
+    clock_send(&clock, &impairment->rate, start_us, origin_us, bottleneck->head->size);
     return clock.free_at_us + (clock.fraction > 0);
 }
 
@@ -251,8 +261,8 @@ struct cable_frame *bottleneck_take(struct bottleneck *bottleneck,
 }
 
 void bottleneck_send(struct bottleneck *bottleneck, const struct impairment *impairment,
-                     uint64_t start_us, struct cable_frame *frame)
+                     uint64_t start_us, uint64_t origin_us, struct cable_frame *frame)
 {
-    clock_send(bottleneck, &impairment->rate, start_us, frame->size);
+    clock_send(bottleneck, &impairment->rate, start_us, origin_us, frame->size);
     frame->at_us = bottleneck->free_at_us + (bottleneck->fraction > 0);
 }

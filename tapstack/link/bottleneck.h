@@ -1,4 +1,4 @@
-/* A sender of limited rate with the queue before it: tail drop, RED or CoDel, stalls.
+/* A sender of limited rate with the queue before it: tail drop, RED or CoDel; stalls.
 
    Frames are put in as they arrive and taken out as their sending begins; each comes out with the
    time at which its last bit has left. Time is counted in microseconds and fractions of them whose
@@ -63,6 +63,6 @@ struct cable_frame *bottleneck_take(struct bottleneck *bottleneck,
 
 /* Sends a frame that was taken: sets frame->at_us to when it has left. */
 void bottleneck_send(struct bottleneck *bottleneck, const struct impairment *impairment,
-                     uint64_t start_us, struct cable_frame *frame);
+                     uint64_t start_us, uint64_t origin_us, struct cable_frame *frame);
 
 #endif

@@ -59,6 +59,7 @@ struct cable {
     struct cable_rule *rules; /* by place */
     struct cable_rule plain[CABLE_PLACES];
     unsigned rule_count; /* that were added and have not ended */
+    unsigned places;     /* taken by rules that were added, those that hold frames yet included */
     unsigned rates;      /* rules in the list that have a rate */
     unsigned exempts;    /* ... that exempt frames */
     uint64_t expires_at; /* when the first rule's time ends */
@@ -299,11 +300,12 @@ static bool meet(struct cable *cable, struct cable_rule *rule, struct cable_fram
     return false;
 }
 
-/* The frame meets this rule and those behind it. */
+/* The frame meets this rule and those behind it. Those that exempt have been asked already. */
 static void pass(struct cable *cable, struct cable_frame *frame, struct cable_rule *rule)
 {
     for (; rule; rule = rule->next)
-        if (rule_applies(rule, frame) && !meet(cable, rule, frame))
+        if (!(rule->impairment.does & IMPAIRMENT_EXEMPT) && rule_applies(rule, frame) &&
+            !meet(cable, rule, frame))
             return;
     put(cable, &cable->arrivals, frame);
 }
@@ -321,13 +323,14 @@ static struct cable_rule **rule_at(struct cable *cable, uint32_t place)
 /* Keeps count of what kinds of rules there are. */
 static void survey(struct cable *cable)
 {
-    cable->rates = cable->exempts = cable->rule_count = 0;
+    cable->rates = cable->exempts = cable->rule_count = cable->places = 0;
     cable->expires_at = UINT64_MAX;
     cable->sweeps = false;
     for (const struct cable_rule *rule = cable->rules; rule; rule = rule->next) {
         cable->rates += (rule->impairment.does & IMPAIRMENT_RATE) != 0;
         cable->exempts += (rule->impairment.does & IMPAIRMENT_EXEMPT) != 0;
         cable->rule_count += rule->place >= CABLE_PLACES && !rule->ended;
+        cable->places += rule->place >= CABLE_PLACES;
         cable->sweeps |= rule->ended;
         if (!rule->ended && rule->until_us < cable->expires_at)
             cable->expires_at = rule->until_us;
@@ -400,7 +403,7 @@ static void send_next(struct cable *cable, struct cable_rule *rule, uint64_t sta
         lose(cable, rule, frame);
         return;
     }
-    bottleneck_send(&rule->bottleneck, &rule->impairment, start_us, frame);
+    bottleneck_send(&rule->bottleneck, &rule->impairment, start_us, rule->from_us, frame);
     acted(cable, rule);
     frame->held_by = rule;
     delay(cable, rule, frame);
@@ -467,9 +470,12 @@ static bool is_exempt(struct cable *cable, const struct cable_frame *frame)
 {
     if (cable->exempts == 0)
         return false;
-    for (struct cable_rule *rule = cable->rules; rule; rule = rule->next)
-        if ((rule->impairment.does & IMPAIRMENT_EXEMPT) && rule_applies(rule, frame))
+    for (struct cable_rule *rule = cable->rules; rule; rule = rule->next) {
+        if ((rule->impairment.does & IMPAIRMENT_EXEMPT) && rule_applies(rule, frame)) {
+            acted(cable, rule);
             return true;
+        }
+    }
     return false;
 }
 
@@ -604,7 +610,7 @@ int cable_add_rule(struct cable *cable, uint32_t id, const struct impairment *im
                    uint64_t now_us)
 {
     assert(id > 0 && id <= UINT32_MAX - CABLE_PLACES - 1);
-    if (cable->rule_count >= CABLE_RULES_MAX)
+    if (!cable_has_place(cable))
         return -1;
     struct cable_rule *rule = memory_allocate(&cable->store.memory, sizeof *rule);
     if (!rule)
@@ -622,6 +628,11 @@ int cable_remove_rule(struct cable *cable, uint32_t id)
     rule->ended = true;
     sweep(cable);
     return 0;
+}
+
+bool cable_has_place(const struct cable *cable)
+{
+    return cable->rule_count < CABLE_RULES_MAX && cable->places < 2 * CABLE_RULES_MAX;
 }
 
 unsigned cable_rule_count(const struct cable *cable) { return cable->rule_count; }

@@ -98,8 +98,12 @@ const struct cable_counters *cable_counters(const struct cable *cable);
 
 enum { CABLE_RULES_MAX = 64 };
 
+/* Is there room for another rule? CABLE_RULES_MAX may be there, and as many that have ended but hold
+   frames yet, so that rules which come and go hold no more frames than those that stay. */
+bool cable_has_place(const struct cable *cable);
+
 /* Adds a rule; impairment is copied. id: from 1, one that is not there. Returns 0, or -1: without
-   memory, or CABLE_RULES_MAX are there. */
+   memory, or without a place. */
 int cable_add_rule(struct cable *cable, uint32_t id, const struct impairment *impairment,
                    uint64_t now_us);
 

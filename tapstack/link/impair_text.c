@@ -486,8 +486,15 @@ static bool read_stall(struct reader *reader, unsigned argument)
     next(reader);
     if (!take_positive_time(reader, &rate->stall_every_us))
         return false;
-    return rate->stall_us < rate->stall_every_us ||
-           refuse_at(reader, at, "a stall is shorter than its period");
+    if (rate->stall_us >= rate->stall_every_us)
+        return refuse_at(reader, at, "a stall is shorter than its period");
+    if (!impair_word_is(reader->word, "at"))
+        return true;
+    next(reader);
+    if (!impair_read_rate(reader->word, &rate->stall_bits_per_second))
+        return refuse(reader, "here stands a rate such as 1mbit");
+    next(reader);
+    return true;
 }
 
 static bool read_delay(struct reader *reader, unsigned does)
@@ -1008,6 +1015,10 @@ static void append_rate(struct append *to, const struct impairment_rate *rate)
     if (rate->stall_us) {
         append_time(to, "stall", rate->stall_us);
         append_time(to, "every", rate->stall_every_us);
+    }
+    if (rate->stall_bits_per_second) {
+        append_word(to, "at ");
+        impair_append_rate(to, rate->stall_bits_per_second);
     }
 }
 

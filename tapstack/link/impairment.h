@@ -87,8 +87,9 @@ struct impairment_rate {
     uint32_t red_ppm; /* drop probability at red_max */
     uint64_t codel_target_us;
     uint64_t codel_interval_us;
-    uint64_t stall_us;       /* nothing is sent for so long ... */
-    uint64_t stall_every_us; /* ... at the start of each such period; 0: never */
+    uint64_t stall_us;              /* a worse rate for so long ... */
+    uint64_t stall_every_us;        /* ... at the end of each such period */
+    uint64_t stall_bits_per_second; /* the worse rate; 0: nothing is sent */
 };
 
 enum {

@@ -399,6 +399,30 @@ static void stalls_keep_their_hours(void **state)
     cable_destroy(cable);
 }
 
+/* A frame each two microseconds meets one each microsecond, and one each ten while it stalls. */
+static void stalls_may_have_a_rate(void **state)
+{
+    struct impairment rule = {.does = IMPAIRMENT_RATE,
+                              .rate = {.bits_per_second = 480000000,
+                                       .stall_us = 2000,
+                                       .stall_every_us = 10000,
+                                       .stall_bits_per_second = 48000000}};
+    struct cable *cable = lay(&rule, 1);
+    uint64_t out[10] = {0};
+    (void)state;
+    for (uint64_t at_us = 0; at_us < 100000; at_us++) {
+        if (at_us % 2 == 0)
+            send(cable, at_us);
+        out[at_us % 10000 / 1000] += receive_all(cable, at_us);
+    }
+    assert_in_range(out[8], 990, 1010);
+    assert_in_range(out[9], 990, 1010);
+    assert_true(out[0] > 9000);
+    assert_in_range(out[5], 4990, 5010);
+    assert_int_equal(cable_counters(cable)->overrun, 0);
+    cable_destroy(cable);
+}
+
 /* ---- Queues ---- */
 
 enum { ETHERNET = 14, IP_BYTES = 1000 };
@@ -753,6 +777,41 @@ static void exempt_frames_pass_everything(void **state)
     cable_destroy(cable);
 }
 
+/* A rule that exempts counts a frame once, and ends when it has exempted so many. */
+static void exempting_counts_like_other_effects(void **state)
+{
+    struct impairment all = {.does = IMPAIRMENT_BLACKHOLE};
+    struct impairment even = {
+        .does = IMPAIRMENT_EXEMPT, .match = {.asks = MATCH_EVERY, .nth = 2}, .count = 3};
+    struct cable *cable = lay(&even, 1);
+    (void)state;
+    assert_int_equal(cable_add_rule(cable, 2, &all, 0), 0);
+    for (int n = 1; n <= 10; n++)
+        assert_int_equal(send(cable, FIRST_US), n % 2 == 0 && n <= 6 ? 0 : -1);
+    assert_int_equal(cable_rule_count(cable), 1);
+    assert_int_equal(receive_all(cable, FIRST_US), 3);
+    cable_destroy(cable);
+}
+
+/* Rules that come and go, each leaving a frame behind that it holds for an hour. */
+static void rules_that_ended_hold_a_bounded_number_of_frames(void **state)
+{
+    static const struct cable_settings plain;
+    struct impairment hour = {.does = IMPAIRMENT_DELAY, .delay.delay_us = 3600000000};
+    struct cable *cable = cable_create(&plain, 1, &memory);
+    uint32_t added = 0;
+    (void)state;
+    while (added < 1000 && cable_add_rule(cable, added + 1, &hour, FIRST_US) == 0) {
+        assert_int_equal(send(cable, FIRST_US), 0);
+        assert_int_equal(cable_remove_rule(cable, ++added), 0);
+    }
+    assert_int_equal(added, 2 * CABLE_RULES_MAX);
+    assert_false(cable_has_place(cable));
+    assert_int_equal(receive_all(cable, FIRST_US + 3600000000), added);
+    assert_true(cable_has_place(cable));
+    cable_destroy(cable);
+}
+
 /* The pure part's own cost: frames of 1500 bytes at 1 Gbit/s. The bound is a tenth of what one core
    does, so that a loaded machine and the sanitizers pass. */
 static void a_frame_costs_little(void **state)
@@ -791,6 +850,7 @@ int main(void)
         cmocka_unit_test(delays_have_the_mean_and_deviation_asked_for),
         cmocka_unit_test(rates_are_exact),
         cmocka_unit_test(stalls_keep_their_hours),
+        cmocka_unit_test(stalls_may_have_a_rate),
         cmocka_unit_test(tail_drop_fills_the_queue_and_the_rest_is_lost),
         cmocka_unit_test(codel_keeps_the_queue_short),
         cmocka_unit_test(codel_drops_by_the_control_law),
@@ -803,6 +863,8 @@ int main(void)
         cmocka_unit_test(limits_in_bytes_and_frames_hold),
         cmocka_unit_test(frames_keep_their_way_when_rules_go),
         cmocka_unit_test(exempt_frames_pass_everything),
+        cmocka_unit_test(exempting_counts_like_other_effects),
+        cmocka_unit_test(rules_that_ended_hold_a_bounded_number_of_frames),
         cmocka_unit_test(a_frame_costs_little),
     };
     return cmocka_run_group_tests_name("cable_honest", tests, NULL, NULL);
