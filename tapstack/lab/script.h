@@ -50,6 +50,38 @@ bool script_constant(const char *name, size_t size, int64_t *value);
 /* The name of an errno ("EAGAIN"), or NULL. */
 const char *script_errno_name(int64_t number);
 
+/* ---- Calls ---- */
+
+/* CALL(its name in a script, the function in script_call.c, its arguments: least, most) */
+#define SCRIPT_CALLS(CALL)                                                                         \
+    CALL("socket", call_socket, 3, 3)                                                              \
+    CALL("bind", call_bind, 3, 3)                                                                  \
+    CALL("listen", call_listen, 2, 2)                                                              \
+    CALL("accept", call_accept, 3, 3)                                                              \
+    CALL("accept4", call_accept4, 4, 4)                                                            \
+    CALL("connect", call_connect, 3, 3)                                                            \
+    CALL("close", call_close, 1, 1)                                                                \
+    CALL("shutdown", call_shutdown, 2, 2)                                                          \
+    CALL("read", call_read, 3, 3)                                                                  \
+    CALL("readv", call_readv, 3, 3)                                                                \
+    CALL("recv", call_recv, 4, 4)                                                                  \
+    CALL("recvfrom", call_recvfrom, 6, 6)                                                          \
+    CALL("recvmsg", call_recvmsg, 3, 3)                                                            \
+    CALL("write", call_write, 3, 3)                                                                \
+    CALL("writev", call_writev, 3, 3)                                                              \
+    CALL("send", call_send, 4, 4)                                                                  \
+    CALL("sendto", call_sendto, 6, 6)                                                              \
+    CALL("sendmsg", call_sendmsg, 3, 3)                                                            \
+    CALL("setsockopt", call_setoption, 5, 5)                                                       \
+    CALL("getsockopt", call_getoption, 5, 5)                                                       \
+    CALL("fcntl", call_fcntl, 2, 3)                                                                \
+    CALL("ioctl", call_ioctl, 3, 3)                                                                \
+    CALL("poll", call_poll, 3, 3)                                                                  \
+    CALL("epoll_create", call_epoll_create, 1, 1)                                                  \
+    CALL("epoll_create1", call_epoll_create, 1, 1)                                                 \
+    CALL("epoll_ctl", call_epoll_ctl, 4, 4)                                                        \
+    CALL("epoll_wait", call_epoll_wait, 4, 4)
+
 /* ---- Packets ---- */
 
 enum script_packet_kind { SCRIPT_TCP, SCRIPT_UDP, SCRIPT_ICMP };
@@ -97,6 +129,7 @@ struct script_packet {
     /* ICMP */
     uint8_t icmp_type, icmp_code;
     int64_t icmp_mtu; /* -1: not said */
+    int64_t icmp_id;  /* of an echo; -1: not said */
     bool quotes, quotes_udp;
     uint32_t quoted_sequence, quoted_bytes;
 };
@@ -114,6 +147,7 @@ struct script_time {
 
 struct script_call {
     const char *name;
+    unsigned number;                /* in SCRIPT_CALLS */
     struct script_value *arguments; /* the first, or NULL */
     unsigned argument_count;
     struct script_value *result; /* NULL: `= ?` or none given */
@@ -142,9 +176,17 @@ struct script_setting {
     const char *value; /* "" when none was given */
 };
 
+/* `--define=NAME=value`: stands for the value in all that follows. */
+struct script_define {
+    struct script_define *next;
+    const char *name;
+    int64_t value;
+};
+
 struct script {
     const char *name; /* of the file, for messages */
     struct script_setting *settings;
+    struct script_define *defines;
     struct script_event *events;
     struct script_block *blocks; /* all memory */
 };

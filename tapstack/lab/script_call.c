@@ -26,18 +26,18 @@ struct call {
     const struct script_call *script;
     struct run_pending *pending;
     bool nonblocking;
+    unsigned sender; /* the argument where recvfrom leaves an address; 0: none */
     struct call_result result;
 };
 
 /* ---- Arguments ---- */
 
+/* The parser has seen to their number. */
 static const struct script_value *argument(const struct call *call, unsigned number)
 {
     const struct script_value *value = call->script->arguments;
-    for (; value && number > 0; number--)
+    while (number-- > 0)
         value = value->next;
-    if (!value)
-        run_fail(call->run, call->event->place, "%s: an argument is missing", call->script->name);
     return value;
 }
 
@@ -166,17 +166,39 @@ static enum call_status call_listen(struct call *call)
     return error < 0 ? failed(call, run_errno(error)) : done(call, 0);
 }
 
-static enum call_status call_accept(struct call *call)
+/* An address that the script gives where a call leaves one. */
+static void expect_address(const struct call *call, unsigned number,
+                           const struct stack_endpoint *actual)
+{
+    if (argument(call, number)->kind == SCRIPT_ANY ||
+        argument(call, number)->kind == SCRIPT_INTEGER)
+        return;
+    struct stack_endpoint expected = endpoint(call, number, 0, 0);
+    uint32_t v4 = ip_address_to_v4(&actual->address);
+    if (expected.port != actual->port || ip_address_to_v4(&expected.address) != v4)
+        run_fail(call->run, argument(call, number)->place, "%s: the address is %u.%u.%u.%u:%u",
+                 call->script->name, v4 >> 24, v4 >> 16 & 255, v4 >> 8 & 255, v4 & 255,
+                 actual->port);
+}
+
+static enum call_status accept_one(struct call *call, int64_t flags)
 {
     struct run_fd *fd = fd_of(call);
+    struct stack_summary summary;
     int handle = stack_accept(call->run->stack, fd->handle);
     if (handle == STACK_AGAIN)
         return again(call, fd);
     if (handle < 0)
         return failed(call, run_errno(handle));
-    bool nonblocking =
-        strcmp(call->script->name, "accept4") == 0 && (integer(call, 3) & SOCK_NONBLOCK);
-    return done(call, fd_open(call, FD_STREAM, handle, nonblocking));
+    stack_summary(call->run->stack, handle, &summary, call->run->now_us);
+    expect_address(call, 1, &summary.remote);
+    return done(call, fd_open(call, FD_STREAM, handle, flags & SOCK_NONBLOCK));
+}
+
+static enum call_status call_accept(struct call *call) { return accept_one(call, 0); }
+static enum call_status call_accept4(struct call *call)
+{
+    return accept_one(call, integer(call, 3));
 }
 
 /* The outcome of an active OPEN. */
@@ -240,6 +262,11 @@ static enum call_status call_shutdown(struct call *call)
 
 /* ---- Bytes ---- */
 
+static bool is_null(const struct script_value *value)
+{
+    return value->kind == SCRIPT_INTEGER && value->integer == 0;
+}
+
 /* All lengths of [{..., 1000}, {..., 500}]. */
 static size_t vector_length(const struct call *call, const struct script_value *list)
 {
@@ -249,7 +276,8 @@ static size_t vector_length(const struct call *call, const struct script_value *
     for (const struct script_value *piece = list->first; piece; piece = piece->next) {
         const struct script_value *size =
             piece->kind == SCRIPT_RECORD ? script_field(piece, "iov_len", 1) : NULL;
-        if (!size || size->kind != SCRIPT_INTEGER || size->integer < 0)
+        if (!size || size->kind != SCRIPT_INTEGER || size->integer < 0 ||
+            size->integer > TRANSFER_BYTES_MAX)
             run_fail(call->run, piece->place, "{..., size} is meant here");
         sum += (size_t)size->integer;
     }
@@ -336,6 +364,8 @@ static enum call_status send_bytes(struct call *call, size_t size, int64_t flags
     call->nonblocking = flags & MSG_DONTWAIT;
     if (fd->kind == FD_NONE)
         return failed(call, EBADF);
+    if (is_null(argument(call, 1)) && size > 0)
+        return failed(call, EFAULT);
     if (fd->kind == FD_DATAGRAM)
         return datagram_out(call, fd, size, to ? to : &peer);
     return transfer_out(call, fd, size, flags);
@@ -413,7 +443,11 @@ static enum call_status datagram_in(struct call *call, struct run_fd *fd, size_t
     free(bytes);
     if (got == STACK_AGAIN)
         return again(call, fd);
-    return got < 0 ? failed(call, run_errno((int)got)) : done(call, got);
+    if (got < 0)
+        return failed(call, run_errno((int)got));
+    if (call->sender)
+        expect_address(call, call->sender, &with.remote);
+    return done(call, got);
 }
 
 static enum call_status receive_bytes(struct call *call, size_t size, int64_t flags)
@@ -422,6 +456,8 @@ static enum call_status receive_bytes(struct call *call, size_t size, int64_t fl
     call->nonblocking = flags & MSG_DONTWAIT;
     if (fd->kind == FD_NONE)
         return failed(call, EBADF);
+    if (is_null(argument(call, 1)) && size > 0)
+        return failed(call, EFAULT);
     return fd->kind == FD_DATAGRAM ? datagram_in(call, fd, size)
                                    : transfer_in(call, fd, size, flags);
 }
@@ -438,6 +474,12 @@ static enum call_status call_readv(struct call *call)
 
 static enum call_status call_recv(struct call *call)
 {
+    return receive_bytes(call, length(call, 2), integer(call, 3));
+}
+
+static enum call_status call_recvfrom(struct call *call)
+{
+    call->sender = 4;
     return receive_bytes(call, length(call, 2), integer(call, 3));
 }
 
@@ -663,47 +705,11 @@ static enum call_status call_epoll_wait(struct call *call)
 
 /* ---- The table, and calls that wait ---- */
 
-static const struct {
-    const char *name;
-    enum call_status (*call)(struct call *);
-} calls[] = {
-    {"socket", call_socket},
-    {"bind", call_bind},
-    {"listen", call_listen},
-    {"accept", call_accept},
-    {"accept4", call_accept},
-    {"connect", call_connect},
-    {"close", call_close},
-    {"shutdown", call_shutdown},
-    {"read", call_read},
-    {"readv", call_readv},
-    {"recv", call_recv},
-    {"recvfrom", call_recv},
-    {"recvmsg", call_recvmsg},
-    {"write", call_write},
-    {"writev", call_writev},
-    {"send", call_send},
-    {"sendto", call_sendto},
-    {"sendmsg", call_sendmsg},
-    {"setsockopt", call_setoption},
-    {"getsockopt", call_getoption},
-    {"fcntl", call_fcntl},
-    {"ioctl", call_ioctl},
-    {"poll", call_poll},
-    {"epoll_create", call_epoll_create},
-    {"epoll_create1", call_epoll_create},
-    {"epoll_ctl", call_epoll_ctl},
-    {"epoll_wait", call_epoll_wait},
+static enum call_status (*const functions[])(struct call *) = {
+#define CALL_ENTRY(name, function, least, most) function,
+    SCRIPT_CALLS(CALL_ENTRY)
+#undef CALL_ENTRY
 };
-
-static enum call_status (*find_call(struct run *run,
-                                    const struct script_event *event))(struct call *)
-{
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        if (strcmp(calls[i].name, event->call.name) == 0)
-            return calls[i].call;
-    run_fail(run, event->place, "unknown call %s()", event->call.name);
-}
 
 static const char *describe_result(const struct call_result *result, char *text, size_t size)
 {
@@ -735,8 +741,7 @@ static enum call_status try_call(struct run *run, struct run_pending *pending)
 {
     struct call call = {
         .run = run, .event = pending->event, .script = &pending->event->call, .pending = pending};
-    enum call_status (*function)(struct call *) = find_call(run, pending->event);
-    enum call_status status = function(&call);
+    enum call_status status = functions[call.script->number](&call);
     pending->begun = true;
     if (status == CALL_WAITS)
         return status;

@@ -28,6 +28,21 @@ __attribute__((noreturn)) static void fail_word(struct reader *reader, const cha
                 token_describe(&reader->token, text, sizeof text));
 }
 
+/* ---- first:last(size) ---- */
+
+static void parse_range(struct reader *reader, uint32_t *first, uint32_t *bytes)
+{
+    struct script_place place = reader->token.place;
+    *first = parse_number(reader, "a sequence number");
+    token_expect(reader, ":");
+    uint32_t last = parse_number(reader, "a sequence number");
+    token_expect(reader, "(");
+    *bytes = (uint32_t)script_parse_integer(reader, 0, 65535, "a size");
+    token_expect(reader, ")");
+    if (*first + *bytes != last)
+        script_fail(reader, place, "%u + %u is not %u", *first, *bytes, last);
+}
+
 /* ---- [ect0], [ttl 64, tos 0x10] ---- */
 
 static void parse_ip_word(struct reader *reader, struct script_packet *packet)
@@ -53,29 +68,34 @@ static void parse_ip_word(struct reader *reader, struct script_packet *packet)
         fail_word(reader, "word about the IP header");
 }
 
+/* 1:1461(1460)] or udp (1000)]: what of ours an ICMP error is about. */
+static void parse_quote(struct reader *reader, struct script_packet *packet)
+{
+    packet->quotes = true;
+    if (accept_word(reader, "udp")) {
+        packet->quotes_udp = true;
+        token_expect(reader, "(");
+        packet->quoted_bytes = (uint32_t)script_parse_integer(reader, 0, 65507, "a size");
+        token_expect(reader, ")");
+    } else {
+        parse_range(reader, &packet->quoted_sequence, &packet->quoted_bytes);
+    }
+    token_expect(reader, "]");
+}
+
+/* Older scripts have the quote of an ICMP error here. */
 static void parse_ip(struct reader *reader, struct script_packet *packet)
 {
     const char *closing = token_is(reader, "[") ? "]" : ")";
     token_next(reader);
+    if (*closing == ']' && (reader->token.kind == TOKEN_INTEGER || token_is_word(reader, "udp"))) {
+        parse_quote(reader, packet);
+        return;
+    }
     do
         parse_ip_word(reader, packet);
     while (token_accept(reader, ","));
     token_expect(reader, closing);
-}
-
-/* ---- first:last(size) ---- */
-
-static void parse_range(struct reader *reader, uint32_t *first, uint32_t *bytes)
-{
-    struct script_place place = reader->token.place;
-    *first = parse_number(reader, "a sequence number");
-    token_expect(reader, ":");
-    uint32_t last = parse_number(reader, "a sequence number");
-    token_expect(reader, "(");
-    *bytes = (uint32_t)script_parse_integer(reader, 0, 65535, "a size");
-    token_expect(reader, ")");
-    if (*first + *bytes != last)
-        script_fail(reader, place, "%u + %u is not %u", *first, *bytes, last);
 }
 
 /* ---- TCP options ---- */
@@ -251,9 +271,20 @@ static void parse_tcp(struct reader *reader, struct script_packet *packet)
         parse_options(reader, packet);
 }
 
+static bool parse_ports(struct reader *reader, struct script_packet *packet)
+{
+    if (reader->token.kind != TOKEN_INTEGER)
+        return false;
+    packet->source_port = (int)script_parse_integer(reader, 0, 65535, "a port");
+    token_expect(reader, ">");
+    packet->destination_port = (int)script_parse_integer(reader, 0, 65535, "a port");
+    return true;
+}
+
 static void parse_udp(struct reader *reader, struct script_packet *packet)
 {
     packet->kind = SCRIPT_UDP;
+    parse_ports(reader, packet);
     token_expect(reader, "(");
     packet->payload_bytes = (uint32_t)script_parse_integer(reader, 0, 65507, "a size");
     token_expect(reader, ")");
@@ -267,12 +298,49 @@ static const struct icmp_word {
                   {"parameter_problem", ICMP_PARAMETER_PROBLEM},
                   {"source_quench", ICMP_SOURCE_QUENCH},
                   {"redirect", ICMP_REDIRECT},
+                  {"redirect", ICMP_REDIRECT},
                   {"echo_request", ICMP_ECHO_REQUEST},
-                  {"echo_reply", ICMP_ECHO_REPLY}},
-  icmp_codes[] = {{"net_unreachable", 0},  {"host_unreachable", 1}, {"protocol_unreachable", 2},
-                  {"port_unreachable", 3}, {"frag_needed", 4},      {"source_route_failed", 5},
-                  {"net_unknown", 6},      {"host_unknown", 7},     {"source_host_isolated", 8},
-                  {"net_prohibited", 9},   {"host_prohibited", 10}, {"packet_filtered", 13}};
+                  {"echo_reply", ICMP_ECHO_REPLY},
+                  {"timestamp_request", ICMP_TIMESTAMP_REQUEST},
+                  {"timestamp_reply", ICMP_TIMESTAMP_REPLY},
+                  {"information_request", ICMP_INFORMATION_REQUEST},
+                  {"information_reply", ICMP_INFORMATION_REPLY},
+                  {"address_mask_request", ICMP_ADDRESS_MASK_REQUEST},
+                  {"address_mask_reply", ICMP_ADDRESS_MASK_REPLY}},
+  icmp_codes[] = {{"net_unreachable", ICMP_CODE_NET_UNREACHABLE},
+                  {"host_unreachable", ICMP_CODE_HOST_UNREACHABLE},
+                  {"protocol_unreachable", ICMP_CODE_PROTOCOL_UNREACHABLE},
+                  {"port_unreachable", ICMP_CODE_PORT_UNREACHABLE},
+                  {"frag_needed", ICMP_CODE_FRAGMENTATION_NEEDED},
+                  {"source_route_failed", ICMP_CODE_SOURCE_ROUTE_FAILED},
+                  {"net_unknown", ICMP_CODE_NET_UNKNOWN},
+                  {"host_unknown", ICMP_CODE_HOST_UNKNOWN},
+                  {"source_host_isolated", ICMP_CODE_HOST_ISOLATED},
+                  {"net_prohibited", ICMP_CODE_NET_PROHIBITED},
+                  {"host_prohibited", ICMP_CODE_HOST_PROHIBITED},
+                  {"net_unreachable_for_tos", ICMP_CODE_NET_UNREACHABLE_FOR_TOS},
+                  {"host_unreachable_for_tos", ICMP_CODE_HOST_UNREACHABLE_FOR_TOS},
+                  {"packet_filtered", ICMP_CODE_PROHIBITED},
+                  {"precedence_violation", ICMP_CODE_PRECEDENCE_VIOLATION},
+                  {"precedence_cutoff", ICMP_CODE_PRECEDENCE_CUTOFF}};
+
+/* type_3, code_1: by number. */
+static bool accept_numbered(struct reader *reader, const char *prefix, uint8_t *number)
+{
+    const struct token *token = &reader->token;
+    size_t size = strlen(prefix);
+    unsigned value = 0;
+    if (token->kind != TOKEN_WORD || token->size <= size || memcmp(token->text, prefix, size) != 0)
+        return false;
+    for (size_t i = size; i < token->size; i++) {
+        value = value * 10 + (unsigned)(token->text[i] - '0');
+        if (token->text[i] < '0' || token->text[i] > '9' || value > UINT8_MAX)
+            fail_word(reader, "ICMP type or code");
+    }
+    *number = (uint8_t)value;
+    token_next(reader);
+    return true;
+}
 
 static bool accept_icmp_word(struct reader *reader, const struct icmp_word *words, size_t count,
                              uint8_t *number)
@@ -285,55 +353,46 @@ static bool accept_icmp_word(struct reader *reader, const struct icmp_word *word
     return false;
 }
 
-/* [1:1461(1460)] or [udp (1000)]: what of ours the error is about. */
-static void parse_quote(struct reader *reader, struct script_packet *packet)
-{
-    token_expect(reader, "[");
-    packet->quotes = true;
-    if (accept_word(reader, "udp")) {
-        packet->quotes_udp = true;
-        token_expect(reader, "(");
-        packet->quoted_bytes = (uint32_t)script_parse_integer(reader, 0, 65507, "a size");
-        token_expect(reader, ")");
-    } else {
-        parse_range(reader, &packet->quoted_sequence, &packet->quoted_bytes);
-    }
-    token_expect(reader, "]");
-}
-
 static void parse_icmp(struct reader *reader, struct script_packet *packet)
 {
     packet->kind = SCRIPT_ICMP;
     if (!accept_icmp_word(reader, icmp_types, sizeof icmp_types / sizeof *icmp_types,
-                          &packet->icmp_type))
+                          &packet->icmp_type) &&
+        !accept_numbered(reader, "type_", &packet->icmp_type))
         fail_word(reader, "ICMP type");
-    accept_icmp_word(reader, icmp_codes, sizeof icmp_codes / sizeof *icmp_codes,
-                     &packet->icmp_code);
+    if (!accept_icmp_word(reader, icmp_codes, sizeof icmp_codes / sizeof *icmp_codes,
+                          &packet->icmp_code))
+        accept_numbered(reader, "code_", &packet->icmp_code);
     if (accept_word(reader, "code"))
         packet->icmp_code = (uint8_t)script_parse_integer(reader, 0, 255, "an ICMP code");
     if (accept_word(reader, "mtu"))
         packet->icmp_mtu = script_parse_integer(reader, 0, 65535, "an MTU");
-    if (token_is(reader, "["))
+    if (accept_word(reader, "id"))
+        packet->icmp_id = script_parse_integer(reader, 0, 65535, "an identifier");
+    if (token_accept(reader, "["))
         parse_quote(reader, packet);
 }
 
-static bool parse_ports(struct reader *reader, struct script_packet *packet)
+/* What only an expected packet may leave open, and only an ICMP error may quote. */
+static void check_packet(struct reader *reader, struct script_place place,
+                         const struct script_packet *packet)
 {
-    if (reader->token.kind != TOKEN_INTEGER)
-        return false;
-    packet->source_port = (int)script_parse_integer(reader, 0, 65535, "a port");
-    token_expect(reader, ">");
-    packet->destination_port = (int)script_parse_integer(reader, 0, 65535, "a port");
-    return true;
+    if (packet->quotes && packet->kind != SCRIPT_ICMP)
+        script_fail(reader, place, "only an ICMP packet quotes another");
+    if (packet->inbound && packet->any_options)
+        script_fail(reader, place, "<...> is for packets of the stack's: say which options");
+    if (packet->inbound && packet->ecn == SCRIPT_ECN_ECT01)
+        script_fail(reader, place, "[ect01] is for packets of the stack's: ect0 or ect1");
 }
 
 void script_parse_packet(struct reader *reader, struct script_packet *packet)
 {
+    struct script_place place = reader->token.place;
     packet->inbound = token_is(reader, "<");
     packet->ecn = SCRIPT_ECN_UNSAID;
     packet->ttl = packet->tos = -1;
     packet->source_port = packet->destination_port = -1;
-    packet->window = packet->urgent = packet->icmp_mtu = -1;
+    packet->window = packet->urgent = packet->icmp_mtu = packet->icmp_id = -1;
     token_next(reader);
     while (token_is(reader, "[") || token_is(reader, "("))
         parse_ip(reader, packet);
@@ -344,4 +403,5 @@ void script_parse_packet(struct reader *reader, struct script_packet *packet)
         parse_icmp(reader, packet);
     else
         parse_tcp(reader, packet);
+    check_packet(reader, place, packet);
 }

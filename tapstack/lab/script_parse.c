@@ -7,6 +7,8 @@
 
 /* ---- Times ---- */
 
+enum { SECONDS_DIGITS_MAX = 7 }; /* four months */
+
 /* Seconds, with or without a point, in microseconds. */
 static int64_t parse_seconds(struct reader *reader)
 {
@@ -18,10 +20,14 @@ static int64_t parse_seconds(struct reader *reader)
     const char *point = memchr(token->text, '.', token->size);
     size_t whole = point ? (size_t)(point - token->text) : token->size;
     int64_t microseconds = 0, unit = 100000;
-    for (size_t i = 0; i < whole; i++)
-        microseconds = microseconds * 10 + (token->text[i] - '0');
-    if (whole > 9)
+    if (whole > SECONDS_DIGITS_MAX)
         script_fail(reader, token->place, "this time is too far away");
+    for (size_t i = 0; i < whole; i++)
+        if (token->text[i] >= '0' && token->text[i] <= '9')
+            microseconds = microseconds * 10 + (token->text[i] - '0');
+        else
+            script_fail(reader, token->place, "a time in seconds is meant here, not %s",
+                        token_describe(token, text, sizeof text));
     microseconds *= 1000000;
     for (size_t i = whole + 1; i < token->size; i++, unit /= 10)
         microseconds += (token->text[i] - '0') * unit;
@@ -56,18 +62,12 @@ static void parse_time(struct reader *reader, struct script_time *time)
 
 /* ---- Calls ---- */
 
-/* Behind the result: an errno, and what strerror(3) says of it in parentheses. */
-static void parse_errno(struct reader *reader, struct script_call *call)
+/* (flags O_RDWR), (Connection refused): a note for the reader. */
+static void parse_note(struct reader *reader)
 {
-    if (reader->token.kind != TOKEN_WORD)
-        return;
-    if (!script_constant(reader->token.text, reader->token.size, &call->error_number))
-        script_fail(reader, reader->token.place, "unknown errno `%.*s`", (int)reader->token.size,
-                    reader->token.text);
-    token_next(reader);
+    struct script_place place = reader->token.place;
     if (!token_is(reader, "("))
         return;
-    struct script_place place = reader->token.place;
     while (!token_is(reader, ")")) {
         if (reader->token.kind == TOKEN_END)
             script_fail(reader, place, "this parenthesis is not closed");
@@ -76,10 +76,41 @@ static void parse_errno(struct reader *reader, struct script_call *call)
     token_next(reader);
 }
 
-static void parse_call(struct reader *reader, struct script_call *call)
+/* Behind a result of -1. */
+static void parse_errno(struct reader *reader, struct script_call *call)
 {
-    call->name = script_copy(reader, reader->token.text, reader->token.size);
+    if (reader->token.kind != TOKEN_WORD)
+        return;
+    if (!script_constant(reader->token.text, reader->token.size, &call->error_number))
+        script_fail(reader, reader->token.place, "unknown errno `%.*s`", (int)reader->token.size,
+                    reader->token.text);
     token_next(reader);
+}
+
+static const struct {
+    const char *name;
+    unsigned least, most;
+} calls[] = {
+#define CALL_ENTRY(name, function, least, most) {name, least, most},
+    SCRIPT_CALLS(CALL_ENTRY)
+#undef CALL_ENTRY
+};
+
+static void parse_name(struct reader *reader, struct script_call *call)
+{
+    while (call->number < sizeof calls / sizeof *calls &&
+           !token_is_word(reader, calls[call->number].name))
+        call->number++;
+    if (call->number == sizeof calls / sizeof *calls)
+        script_fail(reader, reader->token.place, "unknown call `%.*s`", (int)reader->token.size,
+                    reader->token.text);
+    call->name = calls[call->number].name;
+    token_next(reader);
+}
+
+static void parse_arguments(struct reader *reader, struct script_call *call)
+{
+    struct script_place place = reader->token.place;
     token_expect(reader, "(");
     struct script_value **end = &call->arguments;
     while (!token_is(reader, ")")) {
@@ -90,6 +121,16 @@ static void parse_call(struct reader *reader, struct script_call *call)
             break;
     }
     token_expect(reader, ")");
+    unsigned least = calls[call->number].least, most = calls[call->number].most;
+    if (call->argument_count < least || call->argument_count > most)
+        script_fail(reader, place, "%s takes %u arguments, not %u", call->name,
+                    call->argument_count < least ? least : most, call->argument_count);
+}
+
+static void parse_call(struct reader *reader, struct script_call *call)
+{
+    parse_name(reader, call);
+    parse_arguments(reader, call);
     call->result_any = true;
     if (!token_accept(reader, "="))
         return;
@@ -99,13 +140,14 @@ static void parse_call(struct reader *reader, struct script_call *call)
     call->result_any = call->result->kind == SCRIPT_ANY;
     if (call->result->kind != SCRIPT_INTEGER && !call->result_any)
         script_fail(reader, call->result->place, "a result is a number");
-    if (call->result->integer == -1)
+    if (call->result->integer == -1 && !call->result_any)
         parse_errno(reader, call);
+    parse_note(reader);
 }
 
 /* ---- Events ---- */
 
-/* The event's own text in one line: of its lines the first, unless it is short. */
+/* The event's own text, in one line. */
 static const char *event_source(struct reader *reader, const char *from)
 {
     const char *to = reader->last_end;
@@ -151,6 +193,9 @@ static struct script_event *parse_event(struct reader *reader)
     }
     if (event->time.ends_us >= 0 && event->kind != SCRIPT_CALL)
         script_fail(reader, event->place, "only a call takes its time");
+    bool exact = event->time.kind != SCRIPT_ANYTIME && event->time.until_us < 0;
+    if (!exact && (event->kind != SCRIPT_PACKET || event->packet.inbound))
+        script_fail(reader, event->place, "only a packet of the stack's may come at any time");
     event->source = event_source(reader, from);
     return event;
 }
@@ -168,13 +213,35 @@ static struct script_setting *parse_setting(struct reader *reader)
     return setting;
 }
 
+/* NAME=value of a --define, kept for the values that follow. */
+static void parse_define(struct reader *reader, const struct script_setting *setting)
+{
+    const char *equals = strchr(setting->value, '=');
+    if (!equals || equals == setting->value)
+        script_fail(reader, setting->place, "--define=NAME=VALUE is meant");
+    struct script_define *define = script_allocate(reader, sizeof *define);
+    char *end;
+    define->name = script_copy(reader, setting->value, (size_t)(equals - setting->value));
+    define->value = strtoll(equals + 1, &end, 0);
+    if ((*end || end == equals + 1) &&
+        !script_constant(equals + 1, strlen(equals + 1), &define->value))
+        script_fail(reader, setting->place, "--define: \"%s\" is neither a number nor a constant",
+                    equals + 1);
+    define->next = reader->script->defines;
+    reader->script->defines = define;
+}
+
 static void parse_all(struct reader *reader)
 {
     struct script_setting **setting = &reader->script->settings;
     struct script_event **event = &reader->script->events;
     token_next(reader);
-    for (; reader->token.kind == TOKEN_OPTION; setting = &(*setting)->next)
+    while (reader->token.kind == TOKEN_OPTION) {
         *setting = parse_setting(reader);
+        if (strcmp((*setting)->name, "define") == 0)
+            parse_define(reader, *setting);
+        setting = &(*setting)->next;
+    }
     for (; reader->token.kind != TOKEN_END; event = &(*event)->next) {
         if (reader->token.kind == TOKEN_OPTION)
             script_fail(reader, reader->token.place, "settings stand in front of the first event");

@@ -24,8 +24,7 @@ struct token {
     struct script_place place;
     const char *text; /* into the script's text */
     size_t size;
-    int64_t integer; /* of TOKEN_INTEGER; microseconds of TOKEN_DECIMAL and of TOKEN_INTEGER as
-                        a time are script_parse's */
+    int64_t integer; /* of TOKEN_INTEGER */
 };
 
 struct reader {
@@ -34,6 +33,7 @@ struct reader {
     int line;
     struct token token;   /* the one to look at */
     const char *last_end; /* where the token before it ends */
+    unsigned depth;       /* of values in values */
     struct script_error *error;
     jmp_buf failed;
 };

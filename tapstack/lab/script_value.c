@@ -181,6 +181,9 @@ const char *script_errno_name(int64_t number)
 
 /* ---- Expressions: C's operators on integers, loosest first ---- */
 
+enum { VALUE_DEPTH_MAX = 64 };
+
+static struct script_value *parse_unary(struct reader *reader);
 static struct script_value *parse_binary(struct reader *reader, unsigned level);
 
 static struct script_value *value_make(struct reader *reader, enum script_value_kind kind)
@@ -220,6 +223,16 @@ static struct script_value *parse_function(struct reader *reader, const struct t
     return value;
 }
 
+static bool find_define(const struct script *script, const char *name, size_t size, int64_t *value)
+{
+    for (const struct script_define *define = script->defines; define; define = define->next)
+        if (strlen(define->name) == size && memcmp(define->name, name, size) == 0) {
+            *value = define->value;
+            return true;
+        }
+    return false;
+}
+
 static struct script_value *parse_word(struct reader *reader)
 {
     struct token name = reader->token;
@@ -228,7 +241,8 @@ static struct script_value *parse_word(struct reader *reader)
         return parse_function(reader, &name);
     struct script_value *value = value_make(reader, SCRIPT_INTEGER);
     value->place = name.place;
-    if (!script_constant(name.text, name.size, &value->integer))
+    if (!find_define(reader->script, name.text, name.size, &value->integer) &&
+        !script_constant(name.text, name.size, &value->integer))
         script_fail(reader, name.place, "unknown constant `%.*s`", (int)name.size, name.text);
     return value;
 }
@@ -272,13 +286,13 @@ static struct script_value *parse_elements(struct reader *reader, enum script_va
     return list;
 }
 
-static struct script_value *parse_unary(struct reader *reader)
+static struct script_value *parse_operand(struct reader *reader)
 {
     struct script_place place = reader->token.place;
     struct script_value *value;
     if (token_accept(reader, "-")) {
         value = parse_unary(reader);
-        value->integer = -want_integer(reader, value);
+        value->integer = (int64_t)(0 - (uint64_t)want_integer(reader, value));
     } else if (token_accept(reader, "~")) {
         value = parse_unary(reader);
         value->integer = ~want_integer(reader, value);
@@ -301,6 +315,15 @@ static struct script_value *parse_unary(struct reader *reader)
         script_fail(reader, place, "a value is meant here, not %s",
                     token_describe(&reader->token, text, sizeof text));
     }
+    return value;
+}
+
+static struct script_value *parse_unary(struct reader *reader)
+{
+    if (++reader->depth > VALUE_DEPTH_MAX)
+        script_fail(reader, reader->token.place, "this is nested too deeply");
+    struct script_value *value = parse_operand(reader);
+    reader->depth--;
     return value;
 }
 
@@ -373,10 +396,14 @@ struct script_value *script_parse_value(struct reader *reader)
         token_next(reader);
         return value;
     }
-    if (token_is(reader, "["))
-        return parse_elements(reader, SCRIPT_LIST, "]");
-    if (token_is(reader, "{"))
-        return parse_elements(reader, SCRIPT_RECORD, "}");
+    if (token_is(reader, "[") || token_is(reader, "{")) {
+        if (++reader->depth > VALUE_DEPTH_MAX)
+            script_fail(reader, reader->token.place, "this is nested too deeply");
+        value = token_is(reader, "[") ? parse_elements(reader, SCRIPT_LIST, "]")
+                                      : parse_elements(reader, SCRIPT_RECORD, "}");
+        reader->depth--;
+        return value;
+    }
     return parse_binary(reader, 0);
 }
 
