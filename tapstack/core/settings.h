@@ -148,6 +148,8 @@
             "SYN-ACK retransmissions before giving up")                                            \
     SETTING(tcp_syn_linear_timeouts, "tcp.syn_linear_timeouts", 0, 0, 16, "",                      \
             "first SYN retransmissions without back-off")                                          \
+    SETTING(tcp_syn_slack_us, "tcp.syn_slack", 0, 0, 10000000, "us",                               \
+            "added to each backed-off timeout of a SYN (FreeBSD: 200 ms)")                         \
     SETTING(tcp_retries1, "tcp.retries1", 3, 1, 255, "",                                           \
             "R1: retransmissions before trouble is reported")                                      \
     SETTING(tcp_retries2, "tcp.retries2", 15, 1, 255, "",                                          \

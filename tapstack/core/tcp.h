@@ -412,9 +412,11 @@ int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, struct tcp_segmen
 void tcp_wait_note_reopening(struct tcp_segment *segment, uint32_t snd_nxt);
 void tcp_wait_destroy(struct stack *stack, struct tcp_wait *wait);
 void tcp_wait_expire(struct stack *stack, uint64_t now_us);
-/* May this SYN reopen a connection from TIME-WAIT (MAY-2; RFC 6191)? */
-bool tcp_wait_may_reopen(const struct tcp_segment *segment, bool timestamps, uint32_t ts_recent,
-                         uint32_t rcv_nxt);
+/* Is this the peer's FIN once more, which begins the time anew (RFC 9293, 3.10.7.4)? */
+bool tcp_wait_is_fin_again(const struct tcp_segment *segment, uint32_t rcv_nxt);
+/* May this SYN reopen a connection from TIME-WAIT (MAY-2; RFC 6191), and does anybody listen? */
+bool tcp_wait_may_reopen(const struct stack *stack, const struct tcp_segment *segment,
+                         bool timestamps, uint32_t ts_recent, uint32_t rcv_nxt);
 
 /* ---- tcp_reset.c ---- */
 /* Answers a segment that fits no connection with a reset (RFC 9293, 3.10.7.1); never a reset. */

@@ -100,7 +100,7 @@ static enum in_step in_refuse_sequence(struct stack *stack, struct tcp_socket *s
         tcp_socket_want_output(stack, socket);
     } else if (segment->size > 0 || (segment->flags & TCP_FIN)) {
         in_note_duplicate(stack, socket, segment);
-        if (socket->entry.state == TCP_TIME_WAIT && (segment->flags & TCP_FIN))
+        if (socket->entry.state == TCP_TIME_WAIT && tcp_wait_is_fin_again(segment, socket->rcv.nxt))
             tcp_timer_set(stack, socket, TCP_TIMER_END, now_us, 2 * stack->settings.tcp_msl_us);
         tcp_receive_ack_now(stack, socket,
                             old ? STACK_REASON_ACK_DUPLICATE : STACK_REASON_ACK_UNACCEPTABLE);
@@ -594,7 +594,8 @@ static int in_connection(struct stack *stack, struct tcp_socket *socket,
     if (socket->entry.state == TCP_SYN_SENT)
         return in_syn_sent(stack, socket, segment, now_us);
     if (socket->entry.state == TCP_TIME_WAIT &&
-        tcp_wait_may_reopen(segment, socket->timestamps, socket->ts_recent, socket->rcv.nxt)) {
+        tcp_wait_may_reopen(stack, segment, socket->timestamps, socket->ts_recent,
+                            socket->rcv.nxt)) {
         tcp_wait_note_reopening(segment, socket->snd.max);
         tcp_socket_end(stack, socket, 0, now_us);
         return 1;

@@ -36,6 +36,8 @@ static uint64_t timer_rto(const struct stack *stack, const struct tcp_socket *so
                           unsigned backoff)
 {
     uint64_t rto = (uint64_t)socket->rto_us << (backoff < BACKOFF_MAX ? backoff : BACKOFF_MAX);
+    if (backoff > 0 && socket->entry.state == TCP_SYN_SENT)
+        rto += stack->settings.tcp_syn_slack_us;
     return rto < stack->settings.tcp_rto_max_us ? rto : stack->settings.tcp_rto_max_us;
 }
 

@@ -9,11 +9,17 @@
    that is provably newer reopens (RFC 6191; MAY-2); a RST at the exact place ends it. */
 #include "state.h"
 
-bool tcp_wait_may_reopen(const struct tcp_segment *segment, bool timestamps, uint32_t ts_recent,
-                         uint32_t rcv_nxt)
+bool tcp_wait_is_fin_again(const struct tcp_segment *segment, uint32_t rcv_nxt)
+{
+    return segment->flags & TCP_FIN && segment->sequence + segment->length == rcv_nxt;
+}
+
+bool tcp_wait_may_reopen(const struct stack *stack, const struct tcp_segment *segment,
+                         bool timestamps, uint32_t ts_recent, uint32_t rcv_nxt)
 {
     const struct tcp_header *header = &segment->header;
-    if ((segment->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
+    if ((segment->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN ||
+        !tcp_table_find_listener(stack, &segment->datagram->destination, header->destination_port))
         return false;
     if (timestamps && header->options_present & TCP_OPTION_TIMESTAMPS &&
         header->timestamp_value != ts_recent)
@@ -145,7 +151,7 @@ int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, struct tcp_segmen
                    uint64_t now_us)
 {
     bool exact = segment->sequence == wait->rcv_nxt;
-    if (tcp_wait_may_reopen(segment, wait->timestamps, wait->ts_recent, wait->rcv_nxt)) {
+    if (tcp_wait_may_reopen(stack, segment, wait->timestamps, wait->ts_recent, wait->rcv_nxt)) {
         stack_count(stack, STACK_COUNTER_TW_RECYCLED);
         tcp_wait_note_reopening(segment, wait->snd_nxt);
         wait_end(stack, wait, now_us);
@@ -159,7 +165,7 @@ int tcp_wait_input(struct stack *stack, struct tcp_wait *wait, struct tcp_segmen
     }
     if (exact && segment->length == 0)
         return 0; /* a late ACK that changes nothing */
-    if (segment->flags & TCP_FIN) {
+    if (tcp_wait_is_fin_again(segment, wait->rcv_nxt)) {
         TAILQ_REMOVE(&stack->tcp.waits, wait, age);
         wait_start(stack, wait, now_us);
     }
