@@ -43,7 +43,7 @@ static int create(const struct listener *listener)
 {
     const struct site_config *config = listener->config;
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&config->listen_address;
-    int error, on = 1, off = 0, defer_s = 1, fd;
+    int error, on = 1, off = 0, defer_s = 1, exempt = (int)config->exempt, fd;
     if (ts_init(*config->stack ? config->stack : NULL) < 0)
         return -1;
     fd = ts_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -56,6 +56,7 @@ static int create(const struct listener *listener)
     ts_setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof(defer_s));
     /* And it is answered at once: the ACK of the request rides on the answer. */
     ts_setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
+    ts_setsockopt(fd, TS_SOL_TAPSTACK, TS_EXEMPT, &exempt, sizeof(exempt));
     if (ts_bind(fd, address, sizeof(config->listen_address)) == 0 &&
         ts_listen(fd, (int)config->backlog) == 0)
         return fd;

@@ -20,6 +20,7 @@ enum {
 #define SITE_NUMBERS(X)                                                                            \
     X(workers, 2, 1, SITE_WORKERS_MAX)                                                             \
     X(backlog, 4096, 1, 65535)                                                                     \
+    X(exempt, 0, 0, 1)                                                                             \
     X(connections, 8192, 1, 1000000)                                                               \
     X(requests, 1000000, 1, 2000000000)                                                            \
     X(header_timeout, 10, 1, 86400)                                                                \

@@ -249,7 +249,7 @@ static void retire_worker(struct supervisor *supervisor, unsigned place)
 static bool must_listen_anew(const struct site_config *old, const struct site_config *fresh)
 {
     return strcmp(old->listen, fresh->listen) != 0 || strcmp(old->stack, fresh->stack) != 0 ||
-           old->backlog != fresh->backlog;
+           old->backlog != fresh->backlog || old->exempt != fresh->exempt;
 }
 
 static void reload(struct supervisor *supervisor)

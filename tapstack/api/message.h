@@ -32,6 +32,8 @@
 
 #include <stdint.h>
 
+#include "tapstack.h" /* our own options */
+
 #define TS_DIR_DEFAULT    "/run/tapstack"
 #define TS_API_SOCKET     "api"     /* below the folder */
 #define TS_CONTROL_SOCKET "control" /* below the folder */

@@ -136,6 +136,11 @@ int ts_getpeername(int fd, struct sockaddr *address, socklen_t *length);
                 ip_mreq or ip_mreqn, whose interface is 1 + its index in the stack). A socket
                 receives the groups that it is a member of, and no others.
    Errors: ENOPROTOOPT (unknown), EINVAL (value out of range, or length too small). */
+/* And one of ours: TS_SOL_TAPSTACK, TS_EXEMPT. TCP frames to and from the port of a listener that has
+   it set pass the impairments of the daemon's cables by, for as long as it listens. Set it before or
+   behind ts_listen. Errors: EINVAL (a connection, a datagram socket), ENOBUFS (64 have it). */
+enum { TS_SOL_TAPSTACK = 0x7473, TS_EXEMPT = 1 };
+
 int ts_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int ts_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 

@@ -29,6 +29,48 @@ static void listener_watch_room(struct api_socket *s, bool wanted)
         loop_change(&s->server->daemon->loop, &s->watch, events);
 }
 
+/* ---- Exempt from impairments ---- */
+
+static uint16_t listener_port(struct api_socket *s)
+{
+    struct stack_summary summary;
+    return stack_summary(api_stack(s), s->socket, &summary, api_now(s)) < 0 ? 0
+                                                                            : summary.local.port;
+}
+
+static int exempt_add(struct cable_exempt *exempt, uint16_t port)
+{
+    if (exempt->count == CABLE_EXEMPT_MAX)
+        return ENOBUFS;
+    exempt->port[exempt->count++] = port;
+    return 0;
+}
+
+static void exempt_remove(struct cable_exempt *exempt, uint16_t port)
+{
+    for (unsigned i = 0; i < exempt->count; i++) {
+        if (exempt->port[i] == port) {
+            exempt->port[i] = exempt->port[--exempt->count];
+            return;
+        }
+    }
+}
+
+int api_listener_exempt(struct api_socket *s, bool exempt)
+{
+    struct cable_exempt *ports = &s->server->daemon->exempt;
+    int error = 0;
+    if (s->kind == API_LISTENER && exempt && !s->exempt)
+        error = exempt_add(ports, listener_port(s));
+    else if (s->kind == API_LISTENER && !exempt && s->exempt)
+        exempt_remove(ports, listener_port(s));
+    if (error == 0)
+        s->exempt = exempt;
+    return error;
+}
+
+/* ---- Opening ---- */
+
 int api_listener_open(struct api_socket *s, int subject, int backlog)
 {
     static const struct stack_endpoint any;
@@ -42,6 +84,9 @@ int api_listener_open(struct api_socket *s, int subject, int backlog)
     error = stack_listen(api_stack(s), s->socket, places);
     if (error < 0)
         return api_errno(error);
+    if (s->exempt && s->kind != API_LISTENER &&
+        exempt_add(&s->server->daemon->exempt, listener_port(s)) != 0)
+        s->exempt = false;
     int bytes = (places < IN_FLIGHT_MAX ? places : IN_FLIGHT_MAX) * IN_FLIGHT_BYTES;
     setsockopt(s->watch.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     int mark = TS_LISTENING;
@@ -50,6 +95,8 @@ int api_listener_open(struct api_socket *s, int subject, int backlog)
         api_socket_become(s, API_LISTENER);
     return 0;
 }
+
+/* ---- Accepting ---- */
 
 static bool listener_send(struct api_socket *s, int fd, struct ts_accepted *message)
 {
@@ -145,6 +192,8 @@ void api_listener_accept(struct api_socket *s)
 
 void api_listener_close(struct api_socket *s)
 {
+    if (s->kind == API_LISTENER)
+        api_listener_exempt(s, false);
     if (s->kind == API_LISTENER && s->waiting) {
         close(s->waiting->fd);
         free(s->waiting);

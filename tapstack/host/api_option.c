@@ -221,6 +221,8 @@ static int get_named(struct api_call *call, int level, int name, const struct st
         return get_linger(call);
     if (level == IPPROTO_TCP && name == TCP_INFO)
         return get_tcp_info(call, info);
+    if (level == TS_SOL_TAPSTACK && name == TS_EXEMPT)
+        return reply_int(call, call->socket->exempt);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION && info->congestion)
         return reply_bytes(call, info->congestion, strlen(info->congestion) + 1);
     if (level == IPPROTO_TCP && name == TCP_MAXSEG && connected)
@@ -237,6 +239,18 @@ static bool request_number(const struct ts_request *request, int *number)
     }
     *number = request->value[0];
     return request->level == IPPROTO_IP && request->length >= 1;
+}
+
+/* Of a connection it would be too late: it is the listener's port that counts. */
+static int set_exempt(struct api_call *call)
+{
+    const struct api_socket *s = call->socket;
+    int number;
+    if (s->kind != API_LISTENER && s->kind != API_UNCONNECTED)
+        return EINVAL;
+    if (!request_number(call->request, &number))
+        return EINVAL;
+    return api_listener_exempt(call->socket, number != 0);
 }
 
 /* ---- Datagram sockets ---- */
@@ -376,6 +390,8 @@ int api_option_set(struct api_call *call)
         int result = stack_info(api_stack(s), s->socket, &info, api_now(s));
         return result < 0 ? api_errno(result) : set_congestion(call, &info);
     }
+    if (level == TS_SOL_TAPSTACK && name == TS_EXEMPT)
+        return set_exempt(call);
     const struct option *option = option_find(level, name);
     if (!option)
         return ENOPROTOOPT;

@@ -93,6 +93,7 @@ struct api_socket {
     int owner_pid;
     uint8_t kind;     /* enum api_kind */
     bool charged : 1; /* counted in user->sockets */
+    bool exempt : 1;  /* a listener's port is, or will be, in daemon->exempt */
     bool bound : 1;
     bool narrow : 1;   /* the application's end still has the small send buffer of an opening */
     bool paused : 1;   /* the stack takes no more bytes: nothing is read from the application */
@@ -199,6 +200,10 @@ int api_option_get(struct api_call *call);
 int api_option_set(struct api_call *call);
 
 /* ---- api_listener.c ---- */
+
+/* TS_EXEMPT: on a listener it holds at once, on another socket from its api_listener_open on. Returns
+   0 or an errno. */
+int api_listener_exempt(struct api_socket *s, bool exempt);
 
 /* subject: the application's descriptor. Returns 0 or an errno. */
 int api_listener_open(struct api_socket *s, int subject, int backlog);

@@ -148,13 +148,13 @@ static int config_read_gateway(const struct config_key *key, const char *word)
 static int config_read_more_addresses(const struct config_key *key, const char *word)
 {
     struct config_interface *interface = config_reading->interface;
-    struct config_address address;
+    struct config_address *address = &interface->addresses[interface->address_count];
     (void)key;
     if (interface->address_count == CONFIG_ADDRESSES_MAX ||
-        config_parse_address(word, &address.v4, &address.prefix_bits) < 0 ||
-        address.prefix_bits == 0)
+        config_parse_address(word, &address->v4, &address->prefix_bits) < 0 ||
+        address->prefix_bits == 0)
         return -1;
-    interface->addresses[interface->address_count++] = address;
+    interface->address_count++;
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #define TAPSTACK_HOST_DAEMON_H
 
 #include "../core/stack.h"
+#include "../link/cable.h"
 #include "config.h"
 #include "loop.h"
 
@@ -18,6 +19,7 @@ struct daemon {
     /* TAP, card and cable; those of the stack's interfaces first, under their numbers. */
     struct device *device[CONFIG_INTERFACES_MAX];
     unsigned device_count;
+    struct cable_exempt exempt; /* ports of listeners that asked for it */
     struct api_server *api;
     struct control_server *control;
     struct capture *capture; /* always there; does nothing until started */

@@ -311,6 +311,10 @@ int device_cable_insert(struct device *device, const struct cable_settings *sett
     }
     device_cable_remove(device);
     memcpy(device->cable, cable, sizeof cable);
+    if (!device->config->bridged) {
+        cable_set_exempt(cable[DEVICE_IN], &device->daemon->exempt, MATCH_DESTINATION);
+        cable_set_exempt(cable[DEVICE_OUT], &device->daemon->exempt, MATCH_SOURCE);
+    }
     device->nic.carries_fcs = settings->fcs;
     return 0;
 }

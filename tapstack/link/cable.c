@@ -62,6 +62,8 @@ struct cable {
     unsigned places;     /* taken by rules that were added, those that hold frames yet included */
     unsigned rates;      /* rules in the list that have a rate */
     unsigned exempts;    /* ... that exempt frames */
+    const struct cable_exempt *exempt; /* NULL: no ports */
+    enum match_place exempt_place;
     uint64_t expires_at; /* when the first rule's time ends */
     bool sweeps;         /* a rule has ended */
 };
@@ -465,9 +467,22 @@ uint64_t cable_deadline(const struct cable *cable)
 
 /* ---- In and out ---- */
 
+static bool has_exempt_port(const struct cable *cable, const struct match_view *view)
+{
+    const struct cable_exempt *exempt = cable->exempt;
+    uint16_t port =
+        cable->exempt_place == MATCH_SOURCE ? view->source_port : view->destination_port;
+    for (unsigned i = 0; exempt && view->is_tcp && i < exempt->count; i++)
+        if (exempt->port[i] == port)
+            return true;
+    return false;
+}
+
 /* Is the frame one that passes all rules by? */
 static bool is_exempt(struct cable *cable, const struct cable_frame *frame)
 {
+    if (has_exempt_port(cable, &frame->view))
+        return true;
     if (cable->exempts == 0)
         return false;
     for (struct cable_rule *rule = cable->rules; rule; rule = rule->next) {
@@ -658,6 +673,13 @@ bool cable_next_rule(const struct cable *cable, uint32_t *cursor, struct cable_r
     if (rule->until_us != UINT64_MAX)
         info->ends_in_us = rule->until_us > now_us ? rule->until_us - now_us : 0;
     return true;
+}
+
+void cable_set_exempt(struct cable *cable, const struct cable_exempt *exempt,
+                      enum match_place place)
+{
+    cable->exempt = exempt;
+    cable->exempt_place = place;
 }
 
 void cable_load(const struct cable *cable, struct cable_load *load)

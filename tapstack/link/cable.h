@@ -127,6 +127,21 @@ struct cable_rule_info {
 bool cable_next_rule(const struct cable *cable, uint32_t *cursor, struct cable_rule_info *info,
                      uint64_t now_us);
 
+/* ---- Exempt ports ---- */
+
+enum { CABLE_EXEMPT_MAX = 64 };
+
+/* Local TCP ports whose frames pass settings and rules by; one may stand here more than once. */
+struct cable_exempt {
+    uint16_t port[CABLE_EXEMPT_MAX];
+    unsigned count;
+};
+
+/* exempt: stays the caller's, who may change it at any time; must outlive the cable. place: where
+   frames of this direction have the local port. */
+void cable_set_exempt(struct cable *cable, const struct cable_exempt *exempt,
+                      enum match_place place);
+
 /* All frames in the cable, and those of them that wait for a rate. */
 struct cable_load {
     uint64_t frames, bytes;

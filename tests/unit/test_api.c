@@ -47,6 +47,39 @@ static void names_are_those_of_both_ends(void **state)
     line_close(&line);
 }
 
+/* A listener's port is exempt from impairments from its listening on, and as long. */
+static void listeners_are_exempt_as_long_as_they_listen(void **state)
+{
+    const struct cable_exempt *ports = &there.daemon.exempt;
+    int on = 1, off = 0, value = -1;
+    socklen_t length = sizeof value;
+    struct line line = line_open(82);
+    (void)state;
+    use(&there);
+    assert_int_equal(ports->count, 0);
+    assert_int_equal(ts_setsockopt(line.listener, TS_SOL_TAPSTACK, TS_EXEMPT, &on, sizeof on), 0);
+    assert_int_equal(ts_setsockopt(line.listener, TS_SOL_TAPSTACK, TS_EXEMPT, &on, sizeof on), 0);
+    assert_int_equal(ports->count, 1);
+    assert_int_equal(ports->port[0], 82);
+    assert_int_equal(ts_getsockopt(line.listener, TS_SOL_TAPSTACK, TS_EXEMPT, &value, &length), 0);
+    assert_int_equal(value, 1);
+    assert_int_equal(ts_setsockopt(line.listener, TS_SOL_TAPSTACK, TS_EXEMPT, &off, sizeof off), 0);
+    assert_int_equal(ports->count, 0);
+    expect_error(ts_setsockopt(line.taker, TS_SOL_TAPSTACK, TS_EXEMPT, &on, sizeof on), EINVAL);
+    expect_error(ts_setsockopt(line.listener, TS_SOL_TAPSTACK, 2, &on, sizeof on), ENOPROTOOPT);
+
+    int other = ts_socket(AF_INET, SOCK_STREAM, 0); /* before it listens */
+    assert_int_equal(ts_setsockopt(other, TS_SOL_TAPSTACK, TS_EXEMPT, &on, sizeof on), 0);
+    assert_int_equal(ports->count, 0);
+    assert_int_equal(ts_listen(other, 1), 0);
+    assert_int_equal(ts_listen(other, 2), 0);
+    assert_int_equal(ports->count, 1);
+    ts_close(other);
+    line_close(&line);
+    wait_until_unused(&there);
+    assert_int_equal(ports->count, 0);
+}
+
 static void descriptors_have_the_flags_asked_for(void **state)
 {
     (void)state;
@@ -771,6 +804,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(s5_a_connection_is_accepted_and_talks),
         cmocka_unit_test(names_are_those_of_both_ends),
+        cmocka_unit_test(listeners_are_exempt_as_long_as_they_listen),
         cmocka_unit_test(descriptors_have_the_flags_asked_for),
         cmocka_unit_test(a_large_stream_arrives_each_way_and_ends),
         cmocka_unit_test(a_slow_reader_stops_the_sender),

@@ -777,6 +777,26 @@ static void exempt_frames_pass_everything(void **state)
     cable_destroy(cable);
 }
 
+/* write_segment's go to port 80; the owner changes the ports while the cable lies there. */
+static void exempt_ports_pass_everything(void **state)
+{
+    static const struct cable_settings all = {.loss_ppm = 1000000};
+    struct cable_exempt ports = {{22, 80}, 2};
+    struct cable *cable = cable_create(&all, 1, &memory);
+    uint8_t bytes[ETHERNET + IP_BYTES];
+    (void)state;
+    size_t size = write_segment(bytes, false, 1, 0x10);
+    assert_int_equal(cable_send(cable, bytes, size, 1), -1);
+    cable_set_exempt(cable, &ports, MATCH_DESTINATION);
+    assert_int_equal(cable_send(cable, bytes, size, 1), 0);
+    ports.count = 1;
+    assert_int_equal(cable_send(cable, bytes, size, 1), -1);
+    ports = (struct cable_exempt){{80}, 1};
+    cable_set_exempt(cable, &ports, MATCH_SOURCE);
+    assert_int_equal(cable_send(cable, bytes, size, 1), -1);
+    cable_destroy(cable);
+}
+
 /* A rule that exempts counts a frame once, and ends when it has exempted so many. */
 static void exempting_counts_like_other_effects(void **state)
 {
@@ -863,6 +883,7 @@ int main(void)
         cmocka_unit_test(limits_in_bytes_and_frames_hold),
         cmocka_unit_test(frames_keep_their_way_when_rules_go),
         cmocka_unit_test(exempt_frames_pass_everything),
+        cmocka_unit_test(exempt_ports_pass_everything),
         cmocka_unit_test(exempting_counts_like_other_effects),
         cmocka_unit_test(rules_that_ended_hold_a_bounded_number_of_frames),
         cmocka_unit_test(a_frame_costs_little),
