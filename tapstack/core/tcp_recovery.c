@@ -183,12 +183,15 @@ void tcp_recovery_acked(struct stack *stack, struct tcp_socket *socket,
 
 /* ---- losses ---- */
 
+/* What is in flight beyond cwnd went by limited transmit, and must not be counted when ssthresh is set
+   (RFC 5681, 3.2 step 2). */
 static void recovery_start(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     struct congestion *congestion = &socket->congestion;
-    uint32_t mss = socket->snd_mss;
-    congestion->ssthresh =
-        congestion->algorithm->ssthresh(congestion, recovery_flight(socket), mss);
+    uint32_t mss = socket->snd_mss, flight = recovery_flight(socket);
+    if (flight > congestion->cwnd)
+        flight = congestion->cwnd;
+    congestion->ssthresh = congestion->algorithm->ssthresh(congestion, flight, mss);
     congestion->cwnd = congestion->ssthresh + 3 * mss;
     socket->snd.recover = socket->snd.max;
     socket->in_recovery = true;
