@@ -117,6 +117,18 @@ static bool timer_retransmit_syn(struct stack *stack, struct tcp_socket *socket,
     return true;
 }
 
+/* The pause until the next retransmission, which the application's R2 may cut short. */
+static uint64_t timer_retransmit_pause(const struct stack *stack, const struct tcp_socket *socket,
+                                       uint64_t now_us)
+{
+    uint64_t rto_us = timer_rto(stack, socket, socket->backoff);
+    uint64_t limit_us = socket->options.user_timeout_ms * 1000ULL;
+    uint64_t silent_us = now_us - socket->silent_since;
+    if (limit_us <= silent_us)
+        return rto_us;
+    return rto_us < limit_us - silent_us ? rto_us : limit_us - silent_us;
+}
+
 static bool timer_retransmit(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     enum tcp_state state = socket->entry.state;
@@ -138,7 +150,7 @@ static bool timer_retransmit(struct stack *stack, struct tcp_socket *socket, uin
     if (socket->snd.wnd == 0)
         socket->probe_wanted = true;
     tcp_timer_set(stack, socket, TCP_TIMER_RETRANSMIT, now_us,
-                  timer_rto(stack, socket, socket->backoff));
+                  timer_retransmit_pause(stack, socket, now_us));
     tcp_socket_want_output(stack, socket);
     return true;
 }
