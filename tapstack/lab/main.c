@@ -1,6 +1,6 @@
 /* tapstack-lab: the stack in virtual time, for everybody to experiment with; no root, no device.
 
-       tapstack-lab script [-j] [-t] [-k DIR] FILE...     packet scripts */
+       tapstack-lab script [-jqst] [-k DIR] FILE...     packet scripts */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
@@ -19,13 +19,14 @@ struct lab_options {
 
 static int usage(FILE *to)
 {
-    fputs("usage: tapstack-lab script [-j] [-q] [-t] [-k DIR] FILE...\n"
-          "  -j      a JSON object a line\n"
-          "  -q      tell only of what failed\n"
-          "  -t, --trace  print each run itself as a script, going on behind differences\n"
-          "  -k DIR  where captures (pcapng) of failed scripts go; default: here\n"
-          "  -V      print the version\n"
-          "  -h      print this\n",
+    fputs("usage: tapstack-lab script [-jqst] [-k DIR] FILE...\n"
+          "  -j, --json    a JSON object a line\n"
+          "  -q, --quiet   tell only of what failed\n"
+          "  -s, --strict  the stack may send nothing that no event asks for\n"
+          "  -t, --trace   print each run itself as a script, going on behind differences\n"
+          "  -k DIR        where captures (pcapng) of failed scripts go; default: here\n"
+          "  -V            print the version\n"
+          "  -h, --help    print this\n",
           to);
     return to == stdout ? 0 : 2;
 }
@@ -69,18 +70,43 @@ static void keep_capture(const struct lab_options *options, const char *path,
         fclose(file);
 }
 
+/* Scripts and names of files may hold bytes that no JSON text can. */
+static json_t *json_text(const char *text)
+{
+    json_t *string = json_string(text);
+    char *copy = string ? NULL : strdup(text);
+    for (char *at = copy; at && *at; at++)
+        if (*at & 0x80)
+            *at = '?';
+    if (copy)
+        string = json_string(copy);
+    free(copy);
+    return string;
+}
+
 static void tell_json(const char *path, const struct script_outcome *outcome, const char *report,
                       const char *kept)
 {
-    json_t *object = json_pack("{s:s, s:b, s:I, s:s}", "script", path, "passed", outcome->passed,
-                               "virtual_us", (json_int_t)outcome->duration_us, "report", report);
+    json_t *object =
+        json_pack("{s:o, s:b, s:I, s:o}", "script", json_text(path), "passed", outcome->passed,
+                  "virtual_us", (json_int_t)outcome->duration_us, "report", json_text(report));
+    if (outcome->place.line > 0) {
+        json_object_set_new(object, "line", json_integer(outcome->place.line));
+        json_object_set_new(object, "column", json_integer(outcome->place.column));
+    }
     if (kept[0])
-        json_object_set_new(object, "capture", json_string(kept));
+        json_object_set_new(object, "capture", json_text(kept));
     if (outcome->trace && outcome->trace[0])
-        json_object_set_new(object, "trace", json_string(outcome->trace));
+        json_object_set_new(object, "trace", json_text(outcome->trace));
     json_dumpf(object, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(object);
+}
+
+/* A trace has the standard output for itself, so that it can be kept as a file. */
+static FILE *verdicts(const struct lab_options *options)
+{
+    return options->script.trace && !options->json ? stderr : stdout;
 }
 
 static void tell(const struct lab_options *options, const char *path,
@@ -90,12 +116,13 @@ static void tell(const struct lab_options *options, const char *path,
         tell_json(path, outcome, report, kept);
         return;
     }
-    if (outcome->passed && !options->quiet && !options->script.trace)
-        printf("ok      %s\n", path);
+    FILE *to = verdicts(options);
+    if (outcome->passed && !options->quiet)
+        fprintf(to, "ok      %s\n", path);
     if (!outcome->passed)
-        printf("FAILED  %s\n%s", path, report);
+        fprintf(to, "FAILED  %s\n%s", path, report);
     if (kept[0])
-        printf("  capture: %s\n", kept);
+        fprintf(to, "  capture: %s\n", kept);
     if (outcome->trace)
         fputs(outcome->trace, stdout);
 }
@@ -104,7 +131,7 @@ static void tell(const struct lab_options *options, const char *path,
 static bool run_file(const struct lab_options *options, const char *path)
 {
     struct script_outcome outcome = {0};
-    struct script_error error = {.place = {1, 1}};
+    struct script_error error = {.place = {0, 0}};
     char report[512] = "", kept[512] = "";
     size_t size;
     char *text = read_file(path, &size);
@@ -116,6 +143,8 @@ static bool run_file(const struct lab_options *options, const char *path)
                  error.place.column, error.text);
     else
         script_run(script, &options->script, &outcome);
+    if (!script)
+        outcome.place = error.place;
     bool passed = outcome.passed;
     if (script && !passed)
         keep_capture(options, path, &outcome, kept, sizeof kept);
@@ -128,19 +157,22 @@ static bool run_file(const struct lab_options *options, const char *path)
 
 static int run_scripts(int argc, char **argv)
 {
-    static const struct option longs[] = {{"trace", no_argument, NULL, 't'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"trace", no_argument, NULL, 't'}, {"json", no_argument, NULL, 'j'},
+        {"quiet", no_argument, NULL, 'q'}, {"strict", no_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},  {0}};
     struct lab_options options = {.keep = "."};
     int passed = 0, failed = 0, letter;
-    while ((letter = getopt_long(argc, argv, "jqtk:h", longs, NULL)) >= 0) {
+    while ((letter = getopt_long(argc, argv, "jqstk:h", longs, NULL)) >= 0) {
         switch (letter) {
         case 'j':
             options.json = true;
             break;
         case 'q':
             options.quiet = true;
+            break;
+        case 's':
+            options.script.strict = true;
             break;
         case 't':
             options.script.trace = options.script.overlook = true;
@@ -161,7 +193,7 @@ static int run_scripts(int argc, char **argv)
     if (options.json)
         printf("{\"passed\":%d,\"failed\":%d}\n", passed, failed);
     else
-        printf("%d passed, %d failed\n", passed, failed);
+        fprintf(verdicts(&options), "%d passed, %d failed\n", passed, failed);
     return failed > 0;
 }
 

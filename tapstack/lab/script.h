@@ -148,6 +148,7 @@ struct script_time {
 struct script_call {
     const char *name;
     unsigned number;                /* in SCRIPT_CALLS */
+    const char *source;             /* name and arguments, in one line */
     struct script_value *arguments; /* the first, or NULL */
     unsigned argument_count;
     struct script_value *result; /* NULL: `= ?` or none given */

@@ -176,9 +176,9 @@ static void expect_address(const struct call *call, unsigned number,
     struct stack_endpoint expected = endpoint(call, number, 0, 0);
     uint32_t v4 = ip_address_to_v4(&actual->address);
     if (expected.port != actual->port || ip_address_to_v4(&expected.address) != v4)
-        run_fail(call->run, argument(call, number)->place, "%s: the address is %u.%u.%u.%u:%u",
-                 call->script->name, v4 >> 24, v4 >> 16 & 255, v4 >> 8 & 255, v4 & 255,
-                 actual->port);
+        run_differs(call->run, argument(call, number)->place, "%s: the address is %u.%u.%u.%u:%u",
+                    call->script->name, v4 >> 24, v4 >> 16 & 255, v4 >> 8 & 255, v4 & 255,
+                    actual->port);
 }
 
 static enum call_status accept_one(struct call *call, int64_t flags)
@@ -529,8 +529,8 @@ static void expect_value(const struct call *call, const struct script_value *exp
     if (!value || value->kind == SCRIPT_ANY)
         return;
     if (value->kind != SCRIPT_INTEGER || value->integer != actual)
-        run_fail(call->run, expected->place, "%s: the value is %lld", call->script->name,
-                 (long long)actual);
+        run_differs(call->run, expected->place, "%s: the value is %lld", call->script->name,
+                    (long long)actual);
 }
 
 static enum call_status call_ioctl(struct call *call)
@@ -711,7 +711,7 @@ static enum call_status (*const functions[])(struct call *) = {
 #undef CALL_ENTRY
 };
 
-static const char *describe_result(const struct call_result *result, char *text, size_t size)
+const char *call_describe_result(const struct call_result *result, char *text, size_t size)
 {
     if (result->value != -1)
         snprintf(text, size, "%lld", (long long)result->value);
@@ -730,11 +730,11 @@ static void check_result(struct run *run, const struct script_event *event,
     char text[160];
     bool errno_differs =
         call->error_number && result->value == -1 && result->error != call->error_number;
-    if (call->result_any || run->options->overlook)
+    if (call->result_any)
         return;
     if (call->result->integer != result->value || errno_differs)
-        run_fail(run, event->place, "%s() returned %s", call->name,
-                 describe_result(result, text, sizeof text));
+        run_differs(run, event->place, "%s() returned %s", call->name,
+                    call_describe_result(result, text, sizeof text));
 }
 
 static enum call_status try_call(struct run *run, struct run_pending *pending)
@@ -748,11 +748,12 @@ static enum call_status try_call(struct run *run, struct run_pending *pending)
     const struct script_event *event = pending->event;
     uint64_t ends_at = pending->ends_at;
     pending->event = NULL;
+    trace_call_end(run, event, &call.result);
     bool early = ends_at != UINT64_MAX && run->now_us + run->tolerance_us < ends_at;
     check_result(run, event, &call.result);
     if (early)
-        run_fail(run, event->place, "%s() returned at %.6f s, not at %.6f s", event->call.name,
-                 run_seconds(run, run->now_us), run_seconds(run, ends_at));
+        run_differs(run, event->place, "%s() returned at %.6f s, not at %.6f s", event->call.name,
+                    run_seconds(run, run->now_us), run_seconds(run, ends_at));
     return status;
 }
 
@@ -765,9 +766,9 @@ void call_begin(struct run *run, const struct script_event *event, uint64_t ends
         run_fail(run, event->place, "more than %d calls wait", RUN_PENDING_MAX);
     *pending = (struct run_pending){.event = event, .ends_at = ends_at, .times_out_at = UINT64_MAX};
     if (try_call(run, pending) == CALL_WAITS && ends_at == UINT64_MAX)
-        run_fail(run, event->place,
-                 "%s() has to wait: the script must say until when (start...end)",
-                 event->call.name);
+        run_differs(run, event->place,
+                    "%s() has to wait: the script must say until when (start...end)",
+                    event->call.name);
 }
 
 void call_retry(struct run *run)
@@ -777,13 +778,21 @@ void call_retry(struct run *run)
             try_call(run, &run->pending[i]);
 }
 
+/* The latest time at which a call may return. */
+static uint64_t last_end(const struct run *run, const struct run_pending *pending)
+{
+    return pending->ends_at == UINT64_MAX ? UINT64_MAX : pending->ends_at + run->tolerance_us;
+}
+
 void call_check_end(struct run *run)
 {
     for (int i = 0; i < RUN_PENDING_MAX; i++) {
-        const struct run_pending *pending = &run->pending[i];
-        if (pending->event && run->now_us > pending->ends_at + run->tolerance_us)
-            run_fail(run, pending->event->place, "%s() has not returned until %.6f s",
-                     pending->event->call.name, run_seconds(run, run->now_us));
+        struct run_pending *pending = &run->pending[i];
+        if (!pending->event || run->now_us <= last_end(run, pending))
+            continue;
+        run_differs(run, pending->event->place, "%s() has not returned until %.6f s",
+                    pending->event->call.name, run_seconds(run, run->now_us));
+        pending->ends_at = UINT64_MAX;
     }
 }
 
@@ -794,8 +803,10 @@ uint64_t call_deadline(const struct run *run)
         const struct run_pending *pending = &run->pending[i];
         if (!pending->event)
             continue;
-        uint64_t end = pending->ends_at + run->tolerance_us + 1;
-        uint64_t at = pending->times_out_at < end ? pending->times_out_at : end;
+        uint64_t end = last_end(run, pending);
+        uint64_t at = end == UINT64_MAX ? end : end + 1;
+        if (pending->times_out_at < at)
+            at = pending->times_out_at;
         if (at > run->now_us && at < first)
             first = at;
     }

@@ -18,6 +18,7 @@ struct code {
     struct script_place place;
     const char *line; /* begin of the line under way */
     const char *at;
+    unsigned depth; /* of expressions in expressions */
 };
 
 __attribute__((noreturn)) static void code_fail(const struct code *code, const char *what)
@@ -123,10 +124,27 @@ static void find_info(const struct code *code, struct stack_info *info)
 
 /* ---- Characters ---- */
 
+/* A backslash at a line's end carries the line on. */
+static bool skip_continuation(struct code *code)
+{
+    const char *at = code->at;
+    if (*at++ != '\\')
+        return false;
+    at += *at == '\r';
+    if (*at++ != '\n')
+        return false;
+    code->line = code->at = at;
+    code->place.line++;
+    code->place.column = 1;
+    return true;
+}
+
 static void skip_blanks(struct code *code)
 {
-    while (*code->at == ' ' || *code->at == '\t' || *code->at == '\r')
-        code->at++;
+    do
+        while (*code->at == ' ' || *code->at == '\t' || *code->at == '\r')
+            code->at++;
+    while (skip_continuation(code));
 }
 
 static bool accept(struct code *code, const char *sign)
@@ -176,6 +194,9 @@ static double parse_name(struct code *code)
     return value;
 }
 
+/* For what only whole numbers have: bits. */
+static int64_t whole(double value) { return value > -9e18 && value < 9e18 ? (int64_t)value : 0; }
+
 /* abs(x), int(x), min(x, y), max(x, y) */
 static bool parse_function(struct code *code, double *value)
 {
@@ -188,7 +209,7 @@ static bool parse_function(struct code *code, double *value)
         if (i == 0)
             *value = *value < 0 ? -*value : *value;
         else if (i == 1)
-            *value = (double)(int64_t)*value;
+            *value = (double)whole(*value);
         while (i >= 2 && accept(code, ",")) {
             double other = parse_or(code);
             *value = (i == 2) == (other < *value) ? other : *value;
@@ -199,7 +220,9 @@ static bool parse_function(struct code *code, double *value)
     return false;
 }
 
-static double parse_atom(struct code *code)
+static double parse_atom(struct code *code);
+
+static double parse_operand(struct code *code)
 {
     double value;
     skip_blanks(code);
@@ -213,7 +236,7 @@ static double parse_atom(struct code *code)
     if (accept(code, "+"))
         return parse_atom(code);
     if (accept(code, "~"))
-        return (double)~(int64_t)parse_atom(code);
+        return (double)~whole(parse_atom(code));
     if (isdigit((unsigned char)*code->at) || *code->at == '.') {
         char *end;
         value = strtod(code->at, &end);
@@ -229,14 +252,24 @@ static double parse_atom(struct code *code)
     return parse_name(code);
 }
 
-static double divide(struct code *code, double a, double b, bool whole)
+static double parse_atom(struct code *code)
+{
+    enum { DEPTH_MAX = 64 };
+    if (++code->depth > DEPTH_MAX)
+        code_fail(code, "this is nested too deeply");
+    double value = parse_operand(code);
+    code->depth--;
+    return value;
+}
+
+static double divide(struct code *code, double a, double b, bool floored)
 {
     if (b == 0)
         code_fail(code, "division by zero");
     double quotient = a / b;
-    if (!whole)
+    if (!floored)
         return quotient;
-    double rounded = (double)(int64_t)quotient;
+    double rounded = (double)whole(quotient);
     return rounded > quotient ? rounded - 1 : rounded;
 }
 
@@ -276,15 +309,15 @@ static double parse_bits(struct code *code)
     double value = parse_sum(code);
     for (;;) {
         if (accept(code, "<<"))
-            value = (double)((int64_t)value << ((int64_t)parse_sum(code) & 63));
+            value = (double)((uint64_t)whole(value) << (whole(parse_sum(code)) & 63));
         else if (accept(code, ">>"))
-            value = (double)((int64_t)value >> ((int64_t)parse_sum(code) & 63));
+            value = (double)(whole(value) >> (whole(parse_sum(code)) & 63));
         else if (accept(code, "&"))
-            value = (double)((int64_t)value & (int64_t)parse_sum(code));
+            value = (double)(whole(value) & whole(parse_sum(code)));
         else if (accept(code, "|"))
-            value = (double)((int64_t)value | (int64_t)parse_sum(code));
+            value = (double)(whole(value) | whole(parse_sum(code)));
         else if (accept(code, "^"))
-            value = (double)((int64_t)value ^ (int64_t)parse_sum(code));
+            value = (double)(whole(value) ^ whole(parse_sum(code)));
         else
             return value;
     }
@@ -339,9 +372,11 @@ static double parse_comparison(struct code *code)
 
 static double parse_not(struct code *code)
 {
-    if (accept(code, "not"))
-        return parse_not(code) == 0;
-    return parse_comparison(code);
+    bool negated = false;
+    while (accept(code, "not"))
+        negated = !negated;
+    double value = parse_comparison(code);
+    return negated ? value == 0 : value;
 }
 
 static double parse_and(struct code *code)
@@ -366,58 +401,66 @@ static double parse_or(struct code *code)
 
 /* ---- Statements ---- */
 
-/* A text in quotes, or a value. */
-static void print_value(struct code *code, FILE *to)
+struct message {
+    char text[512]; /* cut off where it is longer */
+    size_t size;
+};
+
+static void message_add(struct message *message, const char *text, size_t size)
 {
+    size_t room = sizeof message->text - 1 - message->size;
+    size = size < room ? size : room;
+    memcpy(message->text + message->size, text, size);
+    message->text[message->size += size] = '\0';
+}
+
+/* A text in quotes, or a value. */
+static void message_add_value(struct code *code, struct message *message)
+{
+    char number[32];
     skip_blanks(code);
     char quote = *code->at;
     if (quote != '"' && quote != '\'') {
-        fprintf(to, "%.15g", parse_or(code));
+        snprintf(number, sizeof number, "%.15g", parse_or(code));
+        message_add(message, number, strlen(number));
         return;
     }
     const char *end = strchr(code->at + 1, quote);
     if (!end)
         code_fail(code, "this text is not closed");
-    fprintf(to, "%.*s", (int)(end - code->at - 1), code->at + 1);
+    message_add(message, code->at + 1, (size_t)(end - code->at - 1));
     code->at = end + 1;
 }
 
 static void run_assert(struct code *code)
 {
+    struct message message = {.size = 0};
     skip_blanks(code);
     const char *from = code->at;
-    double holds = parse_or(code);
+    struct script_place place = code->place;
+    place.column += (int)(from - code->line);
+    bool holds = parse_or(code) != 0;
     const char *to = code->at;
-    char *message = NULL;
-    size_t size;
-    FILE *text = open_memstream(&message, &size);
     while (accept(code, ",")) {
-        fputs(ftell(text) ? ", " : ": ", text);
-        print_value(code, text);
+        message_add(&message, message.size ? ", " : ": ", 2);
+        message_add_value(code, &message);
     }
-    fclose(text);
-    char shown[256];
-    snprintf(shown, sizeof shown, "%s", message ? message : "");
-    free(message);
-    if (holds == 0 && !code->run->options->overlook) {
-        code->at = from;
-        struct script_place place = code->place;
-        place.column += (int)(from - code->line);
-        run_fail(code->run, place, "assertion failed: %.*s%s", (int)(to - from), from, shown);
-    }
+    if (!holds)
+        run_differs(code->run, place, "assertion failed: %.*s%s", (int)(to - from), from,
+                    message.text);
 }
 
 static void run_print(struct code *code)
 {
-    FILE *to = code->run->trace;
-    fprintf(to, "// ");
+    struct message message = {.size = 0};
     expect(code, "(");
     do {
-        print_value(code, to);
-        fputc(' ', to);
+        if (message.size > 0)
+            message_add(&message, " ", 1);
+        message_add_value(code, &message);
     } while (accept(code, ","));
     expect(code, ")");
-    fputc('\n', to);
+    trace_printed(code->run, message.text);
 }
 
 static void end_statement(struct code *code)

@@ -62,6 +62,24 @@ static void parse_time(struct reader *reader, struct script_time *time)
 
 /* ---- Calls ---- */
 
+/* The text up to the token before this one, in one line. */
+static const char *one_line(struct reader *reader, const char *from)
+{
+    const char *to = reader->last_end;
+    char *text = script_allocate(reader, (size_t)(to - from) + 1), *at = text;
+    for (; from < to; from++) {
+        bool space = *from == '\n' || *from == '\t' || *from == ' ';
+        if (!space)
+            *at++ = *from;
+        else if (at > text && at[-1] != ' ')
+            *at++ = ' ';
+    }
+    while (at > text && at[-1] == ' ')
+        at--;
+    *at = '\0';
+    return text;
+}
+
 /* (flags O_RDWR), (Connection refused): a note for the reader. */
 static void parse_note(struct reader *reader)
 {
@@ -129,8 +147,10 @@ static void parse_arguments(struct reader *reader, struct script_call *call)
 
 static void parse_call(struct reader *reader, struct script_call *call)
 {
+    const char *from = reader->token.text;
     parse_name(reader, call);
     parse_arguments(reader, call);
+    call->source = one_line(reader, from);
     call->result_any = true;
     if (!token_accept(reader, "="))
         return;
@@ -146,24 +166,6 @@ static void parse_call(struct reader *reader, struct script_call *call)
 }
 
 /* ---- Events ---- */
-
-/* The event's own text, in one line. */
-static const char *event_source(struct reader *reader, const char *from)
-{
-    const char *to = reader->last_end;
-    char *text = script_allocate(reader, (size_t)(to - from) + 1), *at = text;
-    for (; from < to; from++) {
-        bool space = *from == '\n' || *from == '\t' || *from == ' ';
-        if (!space)
-            *at++ = *from;
-        else if (at > text && at[-1] != ' ')
-            *at++ = ' ';
-    }
-    while (at > text && at[-1] == ' ')
-        at--;
-    *at = '\0';
-    return text;
-}
 
 static struct script_event *parse_event(struct reader *reader)
 {
@@ -196,7 +198,7 @@ static struct script_event *parse_event(struct reader *reader)
     bool exact = event->time.kind != SCRIPT_ANYTIME && event->time.until_us < 0;
     if (!exact && (event->kind != SCRIPT_PACKET || event->packet.inbound))
         script_fail(reader, event->place, "only a packet of the stack's may come at any time");
-    event->source = event_source(reader, from);
+    event->source = one_line(reader, from);
     return event;
 }
 

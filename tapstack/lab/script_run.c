@@ -24,7 +24,6 @@
 
 enum {
     EVENTS_KEPT = 1024,
-    EVENTS_SHOWN = 12,
     ROUNDS_MAX = 100000, /* of a stack that finds work without time going on */
 };
 
@@ -33,84 +32,14 @@ static const uint64_t FOREVER_US = 36000000000; /* `*` waits this long in virtua
 static const struct mac_address local_mac = {{2, 0, 0, 0, 0, 2}};
 static const struct mac_address remote_mac = {{2, 0, 0, 0, 0, 1}};
 
-double run_seconds(const struct run *run, uint64_t at_us)
-{
-    return (double)(int64_t)(at_us - run->start_us) / 1e6;
-}
-
-/* ---- Reports ---- */
-
-static void print_argument(FILE *to, const char *name, uint32_t value)
-{
-    if (name[0] == '\0')
-        return;
-    if (strcmp(name, "reason") == 0)
-        fprintf(to, " %s", stack_reason_name(value));
-    else if (strcmp(name, "counter") == 0)
-        fprintf(to, " %s", stack_counter_name(value));
-    else if (strcmp(name, "timer") == 0)
-        fprintf(to, " %s", stack_timer_name(value));
-    else
-        fprintf(to, " %s %u", name, value);
-}
-
-static void print_event(const struct run *run, const struct stack_event *event)
-{
-    fprintf(run->report, "  %12.6f  #%u %s", run_seconds(run, event->at_us), event->id,
-            stack_event_name(event->kind));
-    for (unsigned i = 0; i < 4; i++) {
-        const char *name = stack_event_argument_name(event->kind, i);
-        bool state = event->kind == STACK_EVENT_STATE && i < 2;
-        if (state)
-            fprintf(run->report, " %s %s", name, tcp_state_name(event->argument[i]));
-        else
-            print_argument(run->report, name, event->argument[i]);
-    }
-    fputc('\n', run->report);
-}
-
-/* What the stack did last, in its own words. */
-static void print_events(const struct run *run)
-{
-    if (!run->stack)
-        return;
-    uint64_t count = stack_event_count(run->stack);
-    uint64_t cursor = count > EVENTS_SHOWN ? count - EVENTS_SHOWN : 0, lost = 0;
-    struct stack_event event;
-    if (count > 0)
-        fprintf(run->report, "  what the stack did last:\n");
-    while (stack_next_event(run->stack, &cursor, &event, &lost))
-        print_event(run, &event);
-}
-
-static void report_head(struct run *run, struct script_place place)
-{
-    fprintf(run->report, "%s:%d:%d: ", run->script->name, place.line, place.column);
-}
-
-void run_fail(struct run *run, struct script_place place, const char *format, ...)
-{
-    va_list arguments;
-    report_head(run, place);
-    va_start(arguments, format);
-    vfprintf(run->report, format, arguments);
-    va_end(arguments);
-    fputc('\n', run->report);
-    if (run->event && run->stack) {
-        fprintf(run->report, "  script: %s\n", run->event->source);
-        fprintf(run->report, "  at:     %.6f s\n", run_seconds(run, run->now_us));
-        print_events(run);
-    }
-    longjmp(run->failed, 1);
-}
-
 /* ---- Frames ---- */
 
-static void *grow(struct run *run, void *block, size_t size)
+void *run_grow(struct run *run, void *block, size_t size)
 {
+    static const struct script_place head = {1, 1};
     void *larger = realloc(block, size);
     if (!larger)
-        run_fail(run, run->event->place, "out of memory");
+        run_fail(run, run->event ? run->event->place : head, "out of memory");
     return larger;
 }
 
@@ -119,8 +48,8 @@ static void capture_reserve(struct run *run, size_t size)
     size_t wanted = run->capture_size + size;
     if (wanted <= run->capture_capacity)
         return;
+    run->capture = run_grow(run, run->capture, wanted * 2);
     run->capture_capacity = wanted * 2;
-    run->capture = grow(run, run->capture, run->capture_capacity);
 }
 
 static void capture_start(struct run *run)
@@ -148,11 +77,15 @@ static void capture(struct run *run, const uint8_t *bytes, size_t size, int dire
 static void queue_sent(struct run *run, const uint8_t *bytes, size_t size)
 {
     if (run->sent_head + run->sent_count == run->sent_capacity) {
-        run->sent_capacity = run->sent_capacity ? run->sent_capacity * 2 : 64;
-        run->sent = grow(run, run->sent, run->sent_capacity * sizeof *run->sent);
+        size_t capacity = run->sent_capacity ? run->sent_capacity * 2 : 64;
+        run->sent = run_grow(run, run->sent, capacity * sizeof *run->sent);
+        run->sent_capacity = capacity;
     }
     struct run_sent *sent = &run->sent[run->sent_head + run->sent_count];
-    *sent = (struct run_sent){.at_us = run->now_us, .size = size, .bytes = grow(run, NULL, size)};
+    *sent = (struct run_sent){.at_us = run->now_us,
+                              .size = size,
+                              .bytes = run_grow(run, NULL, size),
+                              .trace = trace_outbound(run)};
     memcpy(sent->bytes, bytes, size);
     run->sent_count++;
 }
@@ -205,6 +138,18 @@ static void settle(struct run *run)
     }
 }
 
+/* Which connections of the stack the flows are, for reports. */
+static void identify_flows(struct run *run)
+{
+    struct stack_summary summary;
+    uint32_t cursor = 0;
+    while (stack_next_summary(run->stack, &cursor, &summary, run->now_us))
+        for (unsigned i = 0; i < run->flow_count && summary.state != TCP_LISTEN; i++)
+            if (run->flow[i].local_port == summary.local.port &&
+                run->flow[i].remote_port == summary.remote.port)
+                run->flow[i].id = summary.id;
+}
+
 static uint64_t next_deadline(const struct run *run)
 {
     uint64_t stack = stack_deadline(run->stack), call = call_deadline(run);
@@ -241,51 +186,15 @@ static void set_base(struct run *run, uint64_t at_us)
     run->base_us = (int64_t)(at_us - run->start_us);
 }
 
-static void trace_line(struct run *run, uint64_t at_us, const char *text)
-{
-    if (run->options->trace)
-        fprintf(run->trace, "%.6f %s\n", run_seconds(run, at_us), text);
-}
-
 static void serve_inbound(struct run *run, const struct script_event *event)
 {
     static _Thread_local uint8_t bytes[FRAME_BYTES_MAX];
     size_t size = packet_build(run, &event->packet, bytes);
     struct frame frame = {.piece_count = 1, .piece = {{bytes, size}}};
-    struct packet_line line;
-    packet_format(&event->packet, event->packet.source_port >= 0, &line);
-    trace_line(run, run->now_us, line.text);
+    trace_inbound(run, &event->packet);
     capture(run, bytes, size, PCAPNG_INBOUND);
     stack_input(run->stack, &frame, run->now_us);
     settle(run);
-}
-
-static void print_mark(struct run *run, const struct packet_line *line, enum packet_field field)
-{
-    int from = line->from[field], to = line->to[field] > from ? line->to[field] : from + 1;
-    if (line->to[field] == 0)
-        from = (int)strlen(line->text), to = from + 1;
-    fprintf(run->report, "          %*s", from, "");
-    for (int i = from; i < to; i++)
-        fputc('^', run->report);
-    fputc('\n', run->report);
-}
-
-__attribute__((noreturn)) static void fail_packet(struct run *run, const struct script_event *event,
-                                                  const struct script_packet *actual,
-                                                  enum packet_field field, uint64_t at_us)
-{
-    struct packet_line expected, line;
-    bool ports = field == FIELD_PORTS || event->packet.source_port >= 0;
-    packet_format(&event->packet, ports, &expected);
-    packet_format(actual, ports, &line);
-    report_head(run, event->place);
-    fprintf(run->report, "%s: the packet differs\n", packet_field_name(field));
-    fprintf(run->report, "  script: %s\n  actual: %s\n", expected.text, line.text);
-    print_mark(run, &line, field);
-    fprintf(run->report, "  at:     %.6f s\n", run_seconds(run, at_us));
-    print_events(run);
-    longjmp(run->failed, 1);
 }
 
 /* The earliest and the latest time that an outbound packet may have. */
@@ -314,53 +223,80 @@ static const struct run_sent *await_sent(struct run *run, uint64_t last)
     return &run->sent[run->sent_head];
 }
 
-/* Takes the next packet; where the script has one for several segments, all of them. */
-static void take_packet(struct run *run, const struct script_event *event,
-                        struct script_packet *actual, uint64_t *at_us)
+/* The head of the queue in the script's numbers; it is not taken away. */
+static void read_head(struct run *run, const struct script_packet *expected,
+                      struct script_packet *packet)
 {
-    uint64_t first, last;
-    packet_times(run, event, &first, &last);
-    const struct run_sent *sent = await_sent(run, last);
-    if (!sent)
-        run_fail(run, event->place, "no packet came, where one was expected until %.6f s",
-                 run_seconds(run, last));
-    packet_read(run, sent, &event->packet, actual);
-    *at_us = sent->at_us;
+    const struct run_sent *sent = &run->sent[run->sent_head];
+    packet_read(run, sent, expected, packet);
+    trace_outbound_known(run, sent->trace, packet);
+}
+
+/* Takes the packet at the head; where the script has one for several segments, all of these. */
+static void take_packet(struct run *run, const struct script_event *event,
+                        struct script_packet *actual)
+{
+    read_head(run, &event->packet, actual);
     drop_sent(run);
     while (run->sent_count > 0 && actual->payload_bytes < event->packet.payload_bytes) {
         struct script_packet next;
-        packet_read(run, &run->sent[run->sent_head], &event->packet, &next);
+        read_head(run, &event->packet, &next);
         if (!packet_join(actual, &next))
             break;
         drop_sent(run);
     }
-    struct packet_line line;
-    packet_format(actual, event->packet.source_port >= 0, &line);
-    trace_line(run, *at_us, line.text);
+}
+
+/* Returns when it came, or UINT64_MAX: it did not, which is overlooked. */
+static uint64_t expect_packet(struct run *run, const struct script_event *event,
+                              struct script_packet *actual)
+{
+    uint64_t first, last;
+    packet_times(run, event, &first, &last);
+    const struct run_sent *sent = await_sent(run, last);
+    if (!sent) {
+        run_differs(run, event->place, "no packet came, where one was expected until %.6f s",
+                    run_seconds(run, last));
+        return UINT64_MAX;
+    }
+    uint64_t at_us = sent->at_us;
+    take_packet(run, event, actual);
     enum packet_field field = packet_compare(run, &event->packet, actual);
-    if (field != FIELD_NONE && !run->options->overlook)
-        fail_packet(run, event, actual, field, *at_us);
-    if ((*at_us < first || *at_us > last) && !run->options->overlook)
-        run_fail(run, event->place, "the packet came at %.6f s, not at %.6f s",
-                 run_seconds(run, *at_us),
-                 run_seconds(run, event_time(run, event->time.at_us, event->time.kind)));
+    if (field != FIELD_NONE)
+        run_packet_differs(run, event, actual, field, at_us);
+    if (at_us < first || at_us > last)
+        run_differs(run, event->place, "the packet came at %.6f s, not at %.6f s",
+                    run_seconds(run, at_us),
+                    run_seconds(run, event_time(run, event->time.at_us, event->time.kind)));
+    return at_us;
 }
 
 static void serve_outbound(struct run *run, const struct script_event *event)
 {
     struct script_packet actual;
-    uint64_t at_us;
-    take_packet(run, event, &actual, &at_us);
+    uint64_t at_us = expect_packet(run, event, &actual);
     bool exact = event->time.kind != SCRIPT_ANYTIME && event->time.until_us < 0;
-    set_base(run, exact ? event_time(run, event->time.at_us, event->time.kind) : at_us);
-    if (actual.kind != SCRIPT_ICMP && (!run->current || event->packet.source_port >= 0))
+    if (at_us == UINT64_MAX)
+        at_us = run->now_us;
+    else if (actual.kind != SCRIPT_ICMP && (!run->current || event->packet.source_port >= 0))
         run->current =
             flow_find(run, (uint16_t)actual.source_port, (uint16_t)actual.destination_port);
+    set_base(run, exact ? event_time(run, event->time.at_us, event->time.kind) : at_us);
+}
+
+static void serve_call(struct run *run, const struct script_event *event)
+{
+    const struct script_time *time = &event->time;
+    trace_event(run, event);
+    call_begin(run, event,
+               time->ends_us < 0 ? UINT64_MAX : event_time(run, time->ends_us, time->kind));
+    settle(run);
 }
 
 static void serve_event(struct run *run, const struct script_event *event)
 {
     run->event = event;
+    identify_flows(run);
     if (event->kind == SCRIPT_PACKET && !event->packet.inbound) {
         serve_outbound(run, event);
         return;
@@ -374,29 +310,39 @@ static void serve_event(struct run *run, const struct script_event *event)
         advance(run, at_us);
     if (event->kind == SCRIPT_PACKET) {
         serve_inbound(run, event);
-    } else if (event->kind == SCRIPT_CODE) {
-        code_run(run, event);
-    } else if (event->kind == SCRIPT_COMMAND) {
-        run_command(run, event);
+    } else if (event->kind == SCRIPT_CALL) {
+        serve_call(run, event);
     } else {
-        trace_line(run, run->now_us,
-                   strchr(event->source, ' ') ? strchr(event->source, ' ') + 1 : "");
-        uint64_t ends_at = event->time.ends_us < 0
-                               ? UINT64_MAX
-                               : event_time(run, event->time.ends_us, event->time.kind);
-        call_begin(run, event, ends_at);
-        settle(run);
+        trace_event(run, event);
+        (event->kind == SCRIPT_CODE ? code_run : run_command)(run, event);
     }
     set_base(run, at_us);
 }
 
-/* Behind the last event calls may still be under way; packets that nobody asked for are overlooked,
-   as packetdrill does. */
+/* Packets that nobody asked for, which packetdrill overlooks. */
+static void finish_sent(struct run *run)
+{
+    while (run->sent_count > 0) {
+        struct script_packet packet;
+        struct packet_line line;
+        uint64_t at_us = run->sent[run->sent_head].at_us;
+        read_head(run, NULL, &packet);
+        drop_sent(run);
+        packet_format(&packet, run->flow_count > 1, &line);
+        if (run->options->strict)
+            run_differs(run, run->event->place,
+                        "no event asks for what the stack sent at %.6f s: %s",
+                        run_seconds(run, at_us), line.text);
+    }
+}
+
+/* Behind the last event calls may still be under way. */
 static void finish(struct run *run)
 {
     while (call_deadline(run) != UINT64_MAX)
         step(run, call_deadline(run));
     call_check_end(run);
+    finish_sent(run);
 }
 
 /* ---- The stack ---- */
@@ -444,8 +390,10 @@ static void run_all(struct run *run)
     run_setup(run);
     run->now_us = run->start_us;
     const struct script_event *event = run->script->events;
-    for (; event && event->kind == SCRIPT_COMMAND; event = event->next)
+    for (; event && event->kind == SCRIPT_COMMAND; event = event->next) {
+        trace_event(run, event);
         run_command(run, event);
+    }
     capture_start(run);
     open_stack(run);
     for (; event; event = event->next)
@@ -465,16 +413,18 @@ void script_run(const struct script *script, const struct script_options *option
     run->options = options;
     run->outcome = outcome;
     run->report = open_memstream(&outcome->report, &report_size);
-    run->trace = open_memstream(&outcome->trace, &trace_size);
     if (setjmp(run->failed) == 0) {
         run_all(run);
-        outcome->passed = true;
+        outcome->passed = run->differences == 0;
     }
     outcome->duration_us = run->now_us - run->start_us;
     outcome->capture = run->capture;
     outcome->capture_size = run->capture_size;
     fclose(run->report);
-    fclose(run->trace);
+    FILE *trace = open_memstream(&outcome->trace, &trace_size);
+    trace_write(run, trace);
+    fclose(trace);
+    trace_release(run);
     while (run->sent_count > 0)
         drop_sent(run);
     free(run->sent);

@@ -1,6 +1,8 @@
 /* Private to script_*.c: the state of a run.
 
    script_run.c    time, the stack, events in their order
+   script_report.c what is told when the stack does something else
+   script_trace.c  the run itself as a script
    script_setup.c  the settings at a script's head
    script_wire.c   script packets to frames and back, and how two differ
    script_call.c   socket calls
@@ -22,6 +24,7 @@ enum {
     RUN_PENDING_MAX = 8,
     RUN_WATCHES_MAX = 16,
     RUN_LINE_MAX = 768,
+    RUN_STAMPS_MAX = 16,
 };
 
 /* A connection as the script numbers it: what is added to the script's numbers on the wire. */
@@ -32,6 +35,11 @@ struct run_flow {
     uint32_t remote_base; /* of the other side's numbers */
     bool stamp_known;
     uint32_t stamp_base; /* of our timestamps */
+    struct {
+        uint32_t script, wire;
+    } stamp[RUN_STAMPS_MAX]; /* the last ones that were expected, and what came */
+    unsigned stamp_count;
+    uint32_t id; /* of the connection in the stack; 0: none yet */
 };
 
 /* A frame that the stack has sent and no event has asked for yet. */
@@ -39,6 +47,7 @@ struct run_sent {
     uint64_t at_us;
     uint8_t *bytes;
     size_t size;
+    size_t trace; /* its line there */
 };
 
 struct run_watch { /* of an epoll descriptor */
@@ -69,12 +78,15 @@ struct run_pending {
     bool begun;
 };
 
+struct trace_line;
+
 struct run {
     const struct script *script;
     const struct script_options *options;
     struct script_outcome *outcome;
     const struct script_event *event; /* under way */
-    FILE *report, *trace;
+    FILE *report;
+    unsigned differences; /* of which the first is in the report */
     jmp_buf failed;
 
     /* settings */
@@ -87,8 +99,7 @@ struct run {
 
     struct stack *stack;
     uint64_t start_us, now_us;
-    int64_t base_us;       /* script time that `+` counts from */
-    uint64_t event_cursor; /* events of the stack told already */
+    int64_t base_us; /* script time that `+` counts from */
 
     struct run_sent *sent; /* a queue */
     size_t sent_head, sent_count, sent_capacity;
@@ -101,23 +112,11 @@ struct run {
 
     uint8_t *capture;
     size_t capture_size, capture_capacity;
-    bool tracing_calls;
+
+    struct trace_line *trace;
+    size_t trace_count, trace_capacity;
+    bool ports_said; /* by a packet of the script */
 };
-
-/* Ends the run with a report that starts with the place and the sentence. */
-__attribute__((noreturn, format(printf, 3, 4))) void
-run_fail(struct run *run, struct script_place place, const char *format, ...);
-
-/* Seconds since the script began. */
-double run_seconds(const struct run *run, uint64_t at_us);
-
-/* ---- script_setup.c ---- */
-
-void run_setup(struct run *run);
-/* A command in backquotes: sysctl lines become settings. */
-void run_command(struct run *run, const struct script_event *event);
-
-/* ---- script_wire.c ---- */
 
 enum packet_field {
     FIELD_NONE,
@@ -132,12 +131,43 @@ enum packet_field {
     FIELD_OPTIONS,
     FIELD_COUNT
 };
+
+/* realloc that ends the run without memory. */
+void *run_grow(struct run *run, void *block, size_t size);
+
+/* ---- script_report.c ---- */
+
+/* Ends the run with a report that starts with the place and the sentence. */
+__attribute__((noreturn, format(printf, 3, 4))) void
+run_fail(struct run *run, struct script_place place, const char *format, ...);
+
+/* The same for what only differs from the script: a run that overlooks such things goes on. */
+__attribute__((format(printf, 3, 4))) void run_differs(struct run *run, struct script_place place,
+                                                       const char *format, ...);
+void run_packet_differs(struct run *run, const struct script_event *event,
+                        const struct script_packet *actual, enum packet_field field,
+                        uint64_t at_us);
+
+/* Seconds since the script began. */
+double run_seconds(const struct run *run, uint64_t at_us);
+
+/* ---- script_setup.c ---- */
+
+void run_setup(struct run *run);
+/* A command in backquotes: sysctl lines become settings. */
+void run_command(struct run *run, const struct script_event *event);
+
+/* ---- script_wire.c ---- */
+
 const char *packet_field_name(enum packet_field field);
 
 struct packet_line {
     char text[RUN_LINE_MAX];
     int from[FIELD_COUNT], to[FIELD_COUNT]; /* columns of the fields */
 };
+
+/* Flags as letters: "FP.". letters: room for 16. */
+void packet_flags(uint16_t flags, char *letters);
 
 /* In the script's notation. ports: with them. */
 void packet_format(const struct script_packet *packet, bool ports, struct packet_line *line);
@@ -178,6 +208,20 @@ struct call_result {
     int error; /* errno when value is -1 */
 };
 enum call_status { CALL_DONE, CALL_WAITS };
+const char *call_describe_result(const struct call_result *result, char *text, size_t size);
+
+/* ---- script_trace.c ---- */
+
+void trace_event(struct run *run, const struct script_event *event); /* a call, code, a command */
+void trace_call_end(struct run *run, const struct script_event *event,
+                    const struct call_result *result);
+void trace_inbound(struct run *run, const struct script_packet *packet);
+/* A frame of the stack's: the number of its line, which trace_outbound_known fills in. */
+size_t trace_outbound(struct run *run);
+void trace_outbound_known(struct run *run, size_t line, const struct script_packet *packet);
+void trace_printed(struct run *run, const char *text);
+void trace_write(struct run *run, FILE *to);
+void trace_release(struct run *run);
 
 /* ---- script_socket.c ---- */
 

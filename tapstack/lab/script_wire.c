@@ -51,6 +51,17 @@ static struct run_flow *inbound_flow(struct run *run, const struct script_packet
 
 /* ---- Building ---- */
 
+/* A timestamp of ours as the script has it, echoed: what was on the wire when it was expected. */
+static uint32_t wire_stamp(const struct run_flow *flow, uint32_t stamp)
+{
+    for (unsigned i = 0; i < flow->stamp_count && i < RUN_STAMPS_MAX; i++) {
+        unsigned last = (flow->stamp_count - 1 - i) % RUN_STAMPS_MAX;
+        if (flow->stamp[last].script == stamp)
+            return flow->stamp[last].wire;
+    }
+    return stamp ? stamp + flow->stamp_base : 0;
+}
+
 static size_t put_option(const struct run_flow *flow, const struct script_option *option,
                          uint8_t *at)
 {
@@ -77,7 +88,7 @@ static size_t put_option(const struct run_flow *flow, const struct script_option
         break;
     case TCP_KIND_TIMESTAMPS:
         bytes_put32(at, option->value[0]);
-        bytes_put32(at + 4, option->value[1] ? option->value[1] + flow->stamp_base : 0);
+        bytes_put32(at + 4, wire_stamp(flow, option->value[1]));
         at += 8;
         break;
     default:
@@ -174,7 +185,8 @@ static size_t build_icmp(struct run *run, const struct script_packet *packet, ui
     struct icmp_header header = {
         .type = packet->icmp_type,
         .code = packet->icmp_code,
-        .rest = packet->icmp_mtu < 0 ? 0 : (uint32_t)packet->icmp_mtu,
+        .rest = (packet->icmp_mtu < 0 ? 0 : (uint32_t)packet->icmp_mtu) |
+                (packet->icmp_id < 0 ? 0 : (uint32_t)packet->icmp_id << 16),
     };
     return icmp_write(&header, at, body) + body;
 }
@@ -271,10 +283,14 @@ static void learn_bases(struct run_flow *flow, const struct tcp_header *header,
     }
     const struct script_option *stamp =
         expected ? find_option(expected, TCP_KIND_TIMESTAMPS) : NULL;
-    if (stamp && !flow->stamp_known && (header->options_present & TCP_OPTION_TIMESTAMPS)) {
+    if (!stamp || stamp->value_count < 2 || !(header->options_present & TCP_OPTION_TIMESTAMPS))
+        return;
+    if (!flow->stamp_known)
         flow->stamp_base = header->timestamp_value - stamp->value[0];
-        flow->stamp_known = true;
-    }
+    flow->stamp_known = true;
+    unsigned next = flow->stamp_count++ % RUN_STAMPS_MAX;
+    flow->stamp[next].script = stamp->value[0];
+    flow->stamp[next].wire = header->timestamp_value;
 }
 
 static void read_tcp(struct run *run, const uint8_t *at, size_t size,
@@ -322,6 +338,8 @@ static void read_other(struct run *run, const uint8_t *at, size_t size, uint8_t 
         if (icmp.type == ICMP_DESTINATION_UNREACHABLE &&
             icmp.code == ICMP_CODE_FRAGMENTATION_NEEDED)
             packet->icmp_mtu = icmp.rest & 0xffff;
+        if (icmp.type == ICMP_ECHO_REPLY || icmp.type == ICMP_ECHO_REQUEST)
+            packet->icmp_id = icmp.rest >> 16;
     } else {
         run_fail(run, run->event->place, "the stack has sent a malformed packet");
     }
@@ -343,6 +361,7 @@ void packet_read(struct run *run, const struct run_sent *sent, const struct scri
         .window = -1,
         .urgent = -1,
         .icmp_mtu = -1,
+        .icmp_id = -1,
     };
     size_t size = (size_t)ip.total_bytes - ip.header_bytes;
     at += ip.header_bytes;
@@ -426,7 +445,8 @@ static enum packet_field compare_icmp(const struct script_packet *expected,
 {
     bool same = expected->icmp_type == actual->icmp_type &&
                 expected->icmp_code == actual->icmp_code &&
-                (expected->icmp_mtu < 0 || expected->icmp_mtu == actual->icmp_mtu);
+                (expected->icmp_mtu < 0 || expected->icmp_mtu == actual->icmp_mtu) &&
+                (expected->icmp_id < 0 || expected->icmp_id == actual->icmp_id);
     return same ? FIELD_NONE : FIELD_KIND;
 }
 
@@ -541,24 +561,28 @@ static void format_option(const struct script_option *option, struct packet_line
     }
 }
 
-static void format_flags(uint16_t flags, struct packet_line *line)
+void packet_flags(uint16_t flags, char *letters)
 {
     static const struct {
         uint16_t flag;
         char letter;
-    } letters[] = {{TCP_FIN, 'F'}, {TCP_SYN, 'S'}, {TCP_RST, 'R'},
-                   {TCP_PSH, 'P'}, {TCP_ACK, '.'}, {TCP_URG, 'U'},
-                   {TCP_ECE, 'E'}, {TCP_CWR, 'W'}, {SCRIPT_FLAG_AE, 'A'}};
-    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
-        if (flags & letters[i].flag)
-            put(line, FIELD_FLAGS, "%c", letters[i].letter);
-    if (flags == 0)
-        put(line, FIELD_FLAGS, "-");
+    } table[] = {{TCP_FIN, 'F'}, {TCP_SYN, 'S'}, {TCP_RST, 'R'},
+                 {TCP_PSH, 'P'}, {TCP_ACK, '.'}, {TCP_URG, 'U'},
+                 {TCP_ECE, 'E'}, {TCP_CWR, 'W'}, {SCRIPT_FLAG_AE, 'A'}};
+    char *at = letters;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (flags & table[i].flag)
+            *at++ = table[i].letter;
+    if (at == letters)
+        *at++ = '-';
+    *at = '\0';
 }
 
 static void format_tcp(const struct script_packet *packet, struct packet_line *line)
 {
-    format_flags(packet->flags, line);
+    char letters[16];
+    packet_flags(packet->flags, letters);
+    put(line, FIELD_FLAGS, "%s", letters);
     put(line, FIELD_NONE, " ");
     put(line, FIELD_SEQUENCE, "%u:%u(%u)", packet->sequence,
         packet->sequence + packet->payload_bytes, packet->payload_bytes);
@@ -622,5 +646,12 @@ void packet_format(const struct script_packet *packet, bool ports, struct packet
         put(line, FIELD_KIND, "icmp %s code %u", icmp_word(packet->icmp_type), packet->icmp_code);
         if (packet->icmp_mtu >= 0)
             put(line, FIELD_KIND, " mtu %lld", (long long)packet->icmp_mtu);
+        if (packet->icmp_id >= 0)
+            put(line, FIELD_KIND, " id %lld", (long long)packet->icmp_id);
+        if (packet->quotes && packet->quotes_udp)
+            put(line, FIELD_KIND, " [udp (%u)]", packet->quoted_bytes);
+        else if (packet->quotes)
+            put(line, FIELD_KIND, " [%u:%u(%u)]", packet->quoted_sequence,
+                packet->quoted_sequence + packet->quoted_bytes, packet->quoted_bytes);
     }
 }
