@@ -473,7 +473,7 @@ static int out_retransmit(struct stack *stack, struct tcp_socket *socket, struct
     plan->flags = TCP_ACK;
     if (socket->fin_sent && plan->size == socket->send.used)
         plan->flags |= TCP_FIN;
-    if (seq_ge(plan->sequence + plan->size, socket->snd.push))
+    if (plan->size > 0 && seq_ge(plan->sequence + plan->size, socket->snd.push))
         plan->flags |= TCP_PSH;
     plan->reason = (enum stack_reason)socket->retransmit_reason;
     socket->timed_at = 0; /* Karn's algorithm: RFC 6298, 3 */
