@@ -363,13 +363,15 @@ static json_t *nic_json(const struct nic *nic)
     return list;
 }
 
-static json_t *cable_json(const struct cable *cable)
+static json_t *cable_json(struct device *device, int direction)
 {
+    const struct cable *cable = device_cable(device, direction);
+    struct cable_counters counters;
     if (!cable)
         return json_null();
-    const struct cable_counters *counters = cable_counters(cable);
+    device_cable_totals(device, direction, &counters);
     json_t *list = json_array();
-#define CABLE_APPEND(field, name, what) counter_append(list, name, counters->field, what);
+#define CABLE_APPEND(field, name, what) counter_append(list, name, counters.field, what);
     CABLE_COUNTERS(CABLE_APPEND)
 #undef CABLE_APPEND
     struct cable_load load;
@@ -406,8 +408,8 @@ void control_device(json_t *json, struct device *device)
     json_object_set_new(json, "budget", control_integer(nic->budget));
     json_object_set_new(json, "bridged_with", peer ? json_string(device_name(peer)) : json_null());
     json_object_set_new(json, "counters", nic_json(nic));
-    json_object_set_new(json, "cable_in", cable_json(device_cable(device, DEVICE_IN)));
-    json_object_set_new(json, "cable_out", cable_json(device_cable(device, DEVICE_OUT)));
+    json_object_set_new(json, "cable_in", cable_json(device, DEVICE_IN));
+    json_object_set_new(json, "cable_out", cable_json(device, DEVICE_OUT));
 }
 
 /* A bridged device has no interface of the stack. */

@@ -31,6 +31,7 @@
 #include "device.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,6 +48,7 @@ enum {
     DEVICE_BATCH_FRAMES = 64,
     DEVICE_BATCH_BYTES = 1 << 20,
     DEVICE_LONE_WAKEUPS = 8,
+    DEVICE_ENDED_TEXT_MAX = 256,
     DEVICE_WAITING_MAX_BYTES = 4 << 20,
     /* The largest payload of a super-frame: IPv4's 65535 without the largest headers we send. */
     DEVICE_SEGMENT_MAX_BYTES = 65535 - 20 - 60,
@@ -74,12 +76,13 @@ struct device {
     unsigned lone;   /* wake-ups in a row that brought one frame each */
     uint64_t groups; /* stack_group_generation that the card's filter is of */
     struct nic nic;
-    struct cable *cable[2]; /* both or none */
-    uint32_t rules;         /* of the cable, numbered so far */
-    uint8_t *buffers;       /* mapped, as the ring is; what is not used costs nothing */
-    uint8_t *whole;         /* a frame of the TAP that does not go into the ring */
-    uint8_t *cut;           /* one wire frame of a frame that is being cut */
-    uint8_t *arrived;       /* a frame that came out of the cable */
+    struct cable *cable[2];        /* both or none */
+    struct cable_counters past[2]; /* of cables that have been taken out */
+    uint32_t rules;                /* of the cable, numbered so far */
+    uint8_t *buffers;              /* mapped, as the ring is; what is not used costs nothing */
+    uint8_t *whole;                /* a frame of the TAP that does not go into the ring */
+    uint8_t *cut;                  /* one wire frame of a frame that is being cut */
+    uint8_t *arrived;              /* a frame that came out of the cable */
     struct device_waiting *waiting, **waiting_end;
     size_t waiting_bytes;
 };
@@ -204,20 +207,28 @@ static void device_put_cut(struct device *device, const struct frame *frame)
 
 /* ---- The cable ---- */
 
-/* Takes out of the cable what is due for the TAP at due_us, its FCS checked and taken off: what was damaged
-   ends here, as in the far card; the cable's counters have told of it. */
-static void device_serve_outbound(struct device *device, uint64_t due_us)
+/* Takes the next frame that is due for the TAP at due_us out of the cable, its FCS checked and taken
+   off: what was damaged ends here, as in the far card; the cable's counters have told of it. Returns
+   false when there is none. */
+static bool device_serve_one_outbound(struct device *device, uint64_t due_us)
 {
+    size_t fcs_bytes = device->nic.carries_fcs ? FCS_BYTES : 0;
     struct frame frame = {.piece_count = 1};
-    size_t size;
-    while (!device->full && (size = cable_receive(device->cable[DEVICE_OUT], device->arrived,
-                                                  DEVICE_SLOT_BYTES, due_us)) > 0) {
-        if (device->nic.carries_fcs && !fcs_check(device->arrived, size))
-            continue;
-        frame.piece[0] =
-            (struct frame_piece){device->arrived, size - (device->nic.carries_fcs ? FCS_BYTES : 0)};
-        device_put(device, &frame);
-    }
+    size_t size =
+        cable_receive(device->cable[DEVICE_OUT], device->arrived, DEVICE_SLOT_BYTES, due_us);
+    if (size == 0)
+        return false;
+    if (fcs_bytes > 0 && !fcs_check(device->arrived, size))
+        return true;
+    frame.piece[0] = (struct frame_piece){device->arrived, size - fcs_bytes};
+    device_put(device, &frame);
+    return true;
+}
+
+static void device_serve_outbound(struct device *device)
+{
+    while (!device->full && device_serve_one_outbound(device, device->daemon->loop.now_us))
+        ;
 }
 
 static uint8_t *device_slot_memory(const struct frame *slot)
@@ -275,7 +286,7 @@ static void device_send_by_cable(struct device *device, int direction, const str
     if (direction == DEVICE_IN)
         device_serve_inbound(device, now_us);
     else
-        device_serve_outbound(device, now_us);
+        device_serve_outbound(device);
 }
 
 /* Empties the ring, whatever the budget. */
@@ -285,14 +296,59 @@ static void device_drain_ring(struct device *device)
         device_poll_card(device);
 }
 
+static void cable_counters_add(struct cable_counters *sum, const struct cable_counters *more)
+{
+#define COUNTER_ADD(field, name, what) sum->field += more->field;
+    CABLE_COUNTERS(COUNTER_ADD)
+#undef COUNTER_ADD
+}
+
+void device_cable_totals(const struct device *device, int direction, struct cable_counters *totals)
+{
+    *totals = device->past[direction];
+    if (device->cable[direction])
+        cable_counters_add(totals, cable_counters(device->cable[direction]));
+}
+
+/* ", matched 12, lost 3": the counters that are not zero. */
+static void ended_text(const struct cable_rule_counters *did, char *text, size_t capacity)
+{
+    size_t used = 0;
+    text[0] = '\0';
+#define COUNTER_TELL(field, name, what)                                                            \
+    if (did->field > 0 && used < capacity)                                                         \
+        used += (size_t)snprintf(text + used, capacity - used, ", %s %llu", name,                  \
+                                 (unsigned long long)did->field);
+    CABLE_RULE_COUNTERS(COUNTER_TELL)
+#undef COUNTER_TELL
+}
+
+/* The log keeps what rules have done that are no longer there to be asked. */
+static void device_tell_ended(struct device *device)
+{
+    static const char *const names[] = {[DEVICE_IN] = "in", [DEVICE_OUT] = "out"};
+    struct cable_ended ended;
+    char text[DEVICE_ENDED_TEXT_MAX];
+    for (int i = 0; i < 2; i++) {
+        while (cable_next_ended(device->cable[i], &ended)) {
+            ended_text(&ended.did, text, sizeof text);
+            log_info("%s: impairment %u, %s, is over%s", device->tap.name, (unsigned)ended.id,
+                     names[i], text);
+        }
+    }
+}
+
 void device_cable_remove(struct device *device)
 {
     device_drain_ring(device);
     if (!device->cable[DEVICE_IN])
         return;
     device_serve_inbound(device, UINT64_MAX);
-    device_serve_outbound(device, UINT64_MAX);
+    while (device_serve_one_outbound(device, UINT64_MAX))
+        ; /* what finds the TAP full waits there */
+    device_tell_ended(device);
     for (int i = 0; i < 2; i++) {
+        cable_counters_add(&device->past[i], cable_counters(device->cable[i]));
         cable_destroy(device->cable[i]);
         device->cable[i] = NULL;
     }
@@ -517,7 +573,8 @@ bool device_serve(struct device *device)
         device_filter_groups(device);
     if (device->cable[DEVICE_IN]) {
         device_serve_inbound(device, device->daemon->loop.now_us);
-        device_serve_outbound(device, device->daemon->loop.now_us);
+        device_serve_outbound(device);
+        device_tell_ended(device);
         device_retire_cable(device);
     }
     if (device->nic.raised)

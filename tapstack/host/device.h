@@ -47,6 +47,9 @@ void device_cable_remove(struct device *device);
 /* NULL without a cable. Its FCS is settled by device_cable_insert. */
 struct cable *device_cable(struct device *device, int direction);
 
+/* What happened in the cable of this direction, and in those that lay there before it. */
+void device_cable_totals(const struct device *device, int direction, struct cable_counters *totals);
+
 /* Adds a rule, of one line or of one for each direction, and lays a cable where there is none.
    Returns its number, which no other rule of the device ever has; -ENOMEM, or -ENOSPC when there are
    CABLE_RULES_MAX. A cable that was laid for rules goes with the last of them, as soon as nothing is

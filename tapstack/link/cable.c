@@ -66,6 +66,8 @@ struct cable {
     enum match_place exempt_place;
     uint64_t expires_at; /* when the first rule's time ends */
     bool sweeps;         /* a rule has ended */
+    struct cable_ended ended[CABLE_ENDED_MAX];
+    unsigned ended_first, ended_count; /* a ring */
 };
 
 static void pass(struct cable *cable, struct cable_frame *frame, struct cable_rule *rule);
@@ -350,6 +352,16 @@ static void link_rule(struct cable *cable, struct cable_rule *rule)
 
 static bool is_plain(const struct cable_rule *rule) { return rule->place < CABLE_PLACES; }
 
+static void note_end(struct cable *cable, const struct cable_rule *rule)
+{
+    unsigned at = (cable->ended_first + cable->ended_count) % CABLE_ENDED_MAX;
+    cable->ended[at] = (struct cable_ended){rule->place - CABLE_PLACES, rule->counters};
+    if (cable->ended_count < CABLE_ENDED_MAX)
+        cable->ended_count++;
+    else
+        cable->ended_first = (cable->ended_first + 1) % CABLE_ENDED_MAX;
+}
+
 /* Takes out rules that have ended and hold nothing. */
 static void sweep(struct cable *cable)
 {
@@ -362,8 +374,10 @@ static void sweep(struct cable *cable)
         }
         *at = rule->next;
         rule->linked = false;
-        if (!is_plain(rule))
-            memory_release(&cable->store.memory, rule, sizeof *rule);
+        if (is_plain(rule))
+            continue;
+        note_end(cable, rule);
+        memory_release(&cable->store.memory, rule, sizeof *rule);
     }
     survey(cable);
 }
@@ -672,6 +686,16 @@ bool cable_next_rule(const struct cable *cable, uint32_t *cursor, struct cable_r
     };
     if (rule->until_us != UINT64_MAX)
         info->ends_in_us = rule->until_us > now_us ? rule->until_us - now_us : 0;
+    return true;
+}
+
+bool cable_next_ended(struct cable *cable, struct cable_ended *ended)
+{
+    if (cable->ended_count == 0)
+        return false;
+    *ended = cable->ended[cable->ended_first];
+    cable->ended_first = (cable->ended_first + 1) % CABLE_ENDED_MAX;
+    cable->ended_count--;
     return true;
 }
 

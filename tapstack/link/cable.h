@@ -127,6 +127,17 @@ struct cable_rule_info {
 bool cable_next_rule(const struct cable *cable, uint32_t *cursor, struct cable_rule_info *info,
                      uint64_t now_us);
 
+/* What a rule has done that has ended and holds nothing any more. */
+struct cable_ended {
+    uint32_t id;
+    struct cable_rule_counters did;
+};
+
+/* Tells of each such rule once, the earliest first; of more than CABLE_ENDED_MAX that nobody has
+   asked for, the latest. Returns false when there is none. */
+enum { CABLE_ENDED_MAX = CABLE_RULES_MAX };
+bool cable_next_ended(struct cable *cable, struct cable_ended *ended);
+
 /* ---- Exempt ports ---- */
 
 enum { CABLE_EXEMPT_MAX = 64 };

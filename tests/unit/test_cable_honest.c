@@ -813,6 +813,40 @@ static void exempting_counts_like_other_effects(void **state)
     cable_destroy(cable);
 }
 
+/* What has ended is told once, when it holds nothing any more. */
+static void rules_that_ended_leave_their_counters(void **state)
+{
+    struct impairment drop = {.does = IMPAIRMENT_DROP, .after_us = FIRST_US + 1, .for_us = 999};
+    struct impairment delay = {.does = IMPAIRMENT_DELAY, .delay.delay_us = 5000};
+    struct cable *cable = lay(&drop, 1);
+    struct cable_ended ended;
+    (void)state;
+    assert_int_equal(cable_add_rule(cable, 7, &delay, 0), 0);
+    send(cable, FIRST_US);
+    for (int n = 0; n < 3; n++)
+        send(cable, FIRST_US + 1);
+    assert_int_equal(cable_remove_rule(cable, 7), 0);
+    assert_false(cable_next_ended(cable, &ended));
+    assert_int_equal(receive_all(cable, FIRST_US + 1000), 0);
+    assert_true(cable_next_ended(cable, &ended));
+    assert_int_equal(ended.id, 1);
+    assert_int_equal(ended.did.lost, 3);
+    assert_false(cable_next_ended(cable, &ended)); /* the other holds a frame yet */
+    assert_int_equal(receive_all(cable, FIRST_US + 5000), 1);
+    receive_all(cable, FIRST_US + 5000);
+    assert_true(cable_next_ended(cable, &ended));
+    assert_int_equal(ended.id, 7);
+    assert_int_equal(ended.did.delayed, 1);
+
+    for (uint32_t id = 10; id < 10 + 2 * CABLE_ENDED_MAX; id++) {
+        assert_int_equal(cable_add_rule(cable, id, &delay, FIRST_US), 0);
+        assert_int_equal(cable_remove_rule(cable, id), 0);
+    }
+    assert_true(cable_next_ended(cable, &ended));
+    assert_int_equal(ended.id, 10 + CABLE_ENDED_MAX);
+    cable_destroy(cable);
+}
+
 /* Rules that come and go, each leaving a frame behind that it holds for an hour. */
 static void rules_that_ended_hold_a_bounded_number_of_frames(void **state)
 {
@@ -885,6 +919,7 @@ int main(void)
         cmocka_unit_test(exempt_frames_pass_everything),
         cmocka_unit_test(exempt_ports_pass_everything),
         cmocka_unit_test(exempting_counts_like_other_effects),
+        cmocka_unit_test(rules_that_ended_leave_their_counters),
         cmocka_unit_test(rules_that_ended_hold_a_bounded_number_of_frames),
         cmocka_unit_test(a_frame_costs_little),
     };

@@ -330,6 +330,33 @@ static void a_cable_comes_and_goes(void **state)
     assert_true(device_deadline(house->daemon.device[1]) == UINT64_MAX);
 }
 
+/* The TAP takes a part of what is under way; the rest waits, and what does not fit is counted. */
+static void a_cable_taken_out_before_a_full_tap_loses_nothing_uncounted(void **state)
+{
+    struct house *house = *state;
+    struct device *device = house->daemon.device[0];
+    struct cable_settings slow = {.delay_us = 60000000, .queue_frames = 4000};
+    struct cable_counters totals;
+    uint8_t bytes[2048];
+    unsigned heard = 0;
+    assert_int_equal(device_cable_insert(device, &slow, 1), 0);
+    for (unsigned i = 0; i < 4000; i++)
+        send_frame(house, 0, 1500, 0);
+    device_cable_remove(device);
+    assert_false(device_has_room(device));
+    uint64_t dropped = counters(house, 0)->tx_dropped;
+    for (int turns = 0; turns < 1000 && heard + dropped < 4000; turns++) {
+        while (hear(house, 0, bytes, sizeof bytes) > 0)
+            heard++;
+        turn(house);
+    }
+    assert_int_equal(heard + dropped, 4000);
+    assert_true(heard > 2000);
+    device_cable_totals(device, DEVICE_OUT, &totals);
+    assert_int_equal(totals.frames_in, 4000);
+    assert_int_equal(totals.frames_out, 4000);
+}
+
 static void a_tag_is_put_in_and_taken_off(void **state)
 {
     struct house *house = *state;
@@ -372,6 +399,7 @@ int main(void)
         TEST(s15_groups_of_the_stack_pass),
         TEST(a_bridge_joins_two),
         TEST(a_cable_comes_and_goes),
+        TEST(a_cable_taken_out_before_a_full_tap_loses_nothing_uncounted),
         TEST(a_tag_is_put_in_and_taken_off),
         TEST(down_takes_and_gives_nothing),
     };
