@@ -130,13 +130,16 @@ static void out_note_zero_window(struct stack *stack, struct tcp_socket *socket,
 }
 
 /* The value of the window field; moves the edge that we promise. Rounded up, so that a shift count
-   does not pull the edge back (RFC 7323, 2.4), unless the buffer is overdrawn already. */
+   does not pull the edge back (RFC 7323, 2.4), but not so often that small segments, each rounded
+   up, have us promise more than the buffer and one unit. */
 static uint16_t out_window(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
     uint32_t unit = 1U << socket->rcv_wscale;
     uint32_t window = tcp_receive_window(stack, socket);
-    if (socket->receive.used + socket->held <= socket->options.receive_buffer + unit)
-        window += unit - 1;
+    uint32_t rounded = (window + unit - 1) & ~(unit - 1);
+    uint64_t kept = (uint64_t)socket->receive.used + socket->held;
+    if (kept + rounded <= (uint64_t)socket->options.receive_buffer + unit)
+        window = rounded;
     uint32_t field = window >> socket->rcv_wscale;
     field = field < 65535 ? field : 65535;
     socket->rcv.edge = seq_max(socket->rcv.edge, socket->rcv.nxt + (field << socket->rcv_wscale));
