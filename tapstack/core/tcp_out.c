@@ -411,6 +411,8 @@ static bool out_fin_fits(const struct tcp_socket *socket, uint32_t size)
 static bool out_plan_data(struct stack *stack, struct tcp_socket *socket, struct out_plan *plan,
                           uint64_t now_us)
 {
+    if (socket->snd.una == socket->snd.max && tcp_out_unsent(socket) > 0)
+        tcp_recovery_idle(stack, socket, now_us);
     uint32_t size = out_data_size(stack, socket, plan->mss, now_us);
     bool fin = out_fin_fits(socket, size);
     if (size == 0 && !fin)
@@ -454,8 +456,6 @@ static void out_advance(struct tcp_socket *socket, const struct out_plan *plan, 
 static int out_data(struct stack *stack, struct tcp_socket *socket, struct out_plan *plan,
                     struct frame *frame, uint64_t now_us)
 {
-    if (socket->snd.una == socket->snd.max)
-        tcp_recovery_idle(stack, socket, now_us);
     int result = out_send(stack, socket, plan, frame, now_us);
     out_advance(socket, plan, now_us);
     tcp_timer_clear(socket, TCP_TIMER_CORK);
