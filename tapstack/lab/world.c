@@ -62,6 +62,11 @@ static void release(void *context, void *block, size_t size)
 
 static const struct memory libc_memory = {allocate, release, NULL};
 
+static const struct memory *world_memory(const struct world_config *config)
+{
+    return config->memory ? config->memory : &libc_memory;
+}
+
 void world_config_default(struct world_config *config)
 {
     *config = (struct world_config){.seed = 1, .start_us = 1000000, .mtu_bytes = 1500};
@@ -85,7 +90,7 @@ static uint64_t seed_next(uint64_t *state)
 static struct stack *stack_build(const struct world_config *config, int side, uint64_t *seed)
 {
     struct stack_config stack_config = {
-        .memory = libc_memory,
+        .memory = *world_memory(config),
         .settings = config->settings[side],
         .event_capacity = EVENTS_KEPT,
     };
@@ -133,7 +138,8 @@ static bool side_build(struct world *world, int side, uint64_t *seed)
     struct world_side *here = &world->side[side];
     if (!nic_build(world, side))
         return false;
-    here->cable = cable_create(&world->config.cable[side], seed_next(seed), &libc_memory);
+    here->cable =
+        cable_create(&world->config.cable[side], seed_next(seed), world_memory(&world->config));
     here->stack = stack_build(&world->config, side, seed);
     return here->cable && here->stack && interface_build(world, side) >= 0;
 }
@@ -207,7 +213,8 @@ void world_capture(struct world *world)
     world->capture_size = size;
 }
 
-static void capture_frame(struct world *world, int from, size_t size, const char *comment)
+static void capture_frame(struct world *world, int from, const uint8_t *bytes, size_t size,
+                          const char *comment)
 {
     if (!world->capture)
         return;
@@ -215,7 +222,7 @@ static void capture_frame(struct world *world, int from, size_t size, const char
         .interface = (uint32_t)from,
         .at_ns = world->now_us * 1000,
         .direction = PCAPNG_OUTBOUND,
-        .data = world->wire,
+        .data = bytes,
         .size = size,
         .wire_size = size,
         .comment = comment,
@@ -241,13 +248,23 @@ static void hash_bytes(uint64_t *hash, const void *bytes, size_t size)
         *hash = (*hash ^ at[i]) * FNV_PRIME;
 }
 
+void world_inject(struct world *world, int from, const uint8_t *bytes, size_t size)
+{
+    world->frames++;
+    hash_bytes(&world->hash, &world->now_us, sizeof world->now_us);
+    hash_bytes(&world->hash, &from, sizeof from);
+    hash_bytes(&world->hash, bytes, size);
+    int result = cable_send(world->side[from].cable, bytes, size, world->now_us);
+    capture_frame(world, from, bytes, size, result < 0 ? "lost: by the cable" : NULL);
+}
+
 /* Puts the frame in world->wire into the cable of a side, past the hooks. */
 static void wire_send(struct world *world, int from, size_t size)
 {
     struct nic_counters *counters = &world->side[from].nic.counters;
     if (size > (size_t)world->config.mtu_bytes + ETHERNET_HEADER_BYTES) {
         counters->tx_errors++; /* longer than the interface allows: no cable takes it */
-        capture_frame(world, from, size, "refused: longer than the MTU");
+        capture_frame(world, from, world->wire, size, "refused: longer than the MTU");
         return;
     }
     counters->tx_packets++;
@@ -256,15 +273,10 @@ static void wire_send(struct world *world, int from, size_t size)
         size = ethernet_pad(world->wire, size);
     if (world->config.filter &&
         !world->config.filter(world->config.context, from, world->wire, size, world->now_us)) {
-        capture_frame(world, from, size, "lost: by the filter");
+        capture_frame(world, from, world->wire, size, "lost: by the filter");
         return;
     }
-    world->frames++;
-    hash_bytes(&world->hash, &world->now_us, sizeof world->now_us);
-    hash_bytes(&world->hash, &from, sizeof from);
-    hash_bytes(&world->hash, world->wire, size);
-    int result = cable_send(world->side[from].cable, world->wire, size, world->now_us);
-    capture_frame(world, from, size, result < 0 ? "lost: by the cable" : NULL);
+    world_inject(world, from, world->wire, size);
 }
 
 /* Takes everything that the stack of a side wants to send. */
@@ -303,6 +315,8 @@ static bool side_receive(struct world *world, int to)
     size_t size;
     while ((size = cable_receive(cable, world->wire, sizeof world->wire, world->now_us)) > 0) {
         moved = true;
+        if (world->config.arrival)
+            world->config.arrival(world->config.context, to, world->wire, size, world->now_us);
         nic_receive(&here->nic, world->wire, size);
         if (here->nic.fill == here->nic.slot_count)
             side_poll(world,

@@ -25,7 +25,10 @@ struct world_config {
     /* A wire frame is about to enter the cable of side `from`; return false to lose it. May be
      * NULL. */
     bool (*filter)(void *context, int from, const uint8_t *bytes, size_t size, uint64_t now_us);
+    /* A wire frame has come out of the cable towards side `to`. May be NULL. */
+    void (*arrival)(void *context, int to, const uint8_t *bytes, size_t size, uint64_t now_us);
     void *context;
+    const struct memory *memory; /* of stacks and cables; NULL: the C library's */
 };
 
 struct world;
@@ -45,6 +48,10 @@ void world_settle(struct world *world);
    Returns false when there is nothing left to happen before limit_us (the clock stands at
    limit_us). */
 bool world_step(struct world *world, uint64_t limit_us);
+
+/* Puts a frame into the cable of a side as if that side had sent it; the filter does not see it. May
+   be called from the filter. */
+void world_inject(struct world *world, int from, const uint8_t *bytes, size_t size);
 
 /* Frames that entered either cable, and a running hash (FNV-1a 64) of all of them with their times:
    equal hashes, equal runs. */
