@@ -21,6 +21,7 @@ namespace eval net {
     variable permitted 0
     # Sanitized programs are slower and bigger: bounds stretch, amounts shrink.
     variable sanitized [string match *sanitize* $build]
+    variable long [info exists ::env(LONG)]
     variable patience_ms [expr {$sanitized ? 30000 : 15000}]
     variable programs [dict create] ;# name -> {channel pid log}
 
@@ -326,7 +327,7 @@ namespace eval net {
 
 tcltest::configure -verbose {pass skip error msec body}
 tcltest::testConstraint needs_plain_build [expr {!$net::sanitized}]
-tcltest::testConstraint needs_LONG [info exists ::env(LONG)]
+tcltest::testConstraint needs_LONG $net::long
 tcltest::testConstraint needs_traceroute [expr {[auto_execok traceroute] ne ""}]
 net::isolate
 namespace import net::e2e
