@@ -139,6 +139,9 @@ static void info_fill_buffers(const struct tcp_socket *socket, struct stack_info
     info->out_of_order_bytes = socket->out_of_order_bytes;
     info->out_of_order_ranges = socket->range_count;
     info->held = socket->held;
+    if (socket->entry.state >= TCP_ESTABLISHED &&
+        seq_gt(socket->rcv.up, tcp_receive_unread(socket)))
+        info->urgent = socket->rcv.up - tcp_receive_unread(socket);
     info->not_sent = tcp_out_unsent(socket);
     if (socket->entry.state != TCP_LISTEN)
         return;

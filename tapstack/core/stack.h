@@ -516,7 +516,8 @@ struct stack_info {
     uint32_t receive_buffer, send_buffer; /* limits */
     uint32_t receive_memory, send_memory; /* allocated now */
     uint32_t out_of_order_bytes, out_of_order_ranges;
-    uint32_t held; /* taken out but unread */
+    uint32_t held;   /* taken out but unread */
+    uint32_t urgent; /* unread bytes up to the end of urgent data, come or not (MUST-33); 0: none */
     uint32_t not_sent;
     uint64_t srtt_us, rttvar_us, rto_us, min_rtt_us; /* min_rtt 0: no sample */
     uint32_t backoff, retransmits, probes;

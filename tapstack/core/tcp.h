@@ -331,6 +331,8 @@ int tcp_receive_data(struct stack *stack, struct tcp_socket *socket, struct tcp_
                      uint64_t now_us);
 /* Room was made: tells the peer if it is worth it. */
 void tcp_receive_window_opened(struct stack *stack, struct tcp_socket *socket);
+/* The sequence number of the first byte that the application has not read. */
+uint32_t tcp_receive_unread(const struct tcp_socket *socket);
 /* Asks for an ACK now. */
 void tcp_receive_ack_now(struct stack *stack, struct tcp_socket *socket, enum stack_reason reason);
 /* From now on a number of segments is acknowledged at once, unless the application wants none. */

@@ -426,7 +426,7 @@ static void in_check_urgent(struct stack *stack, struct tcp_socket *socket,
     socket->rcv.up = up;
     stack_event_add(stack, STACK_EVENT_URGENT, socket->entry.id, now_us, up - socket->rcv.irs, 0, 0,
                     0);
-    if (seq_gt(up, socket->rcv.nxt - socket->receive.used))
+    if (seq_gt(up, tcp_receive_unread(socket)))
         tcp_socket_signal(stack, socket, STACK_READY_URGENT);
 }
 

@@ -74,6 +74,11 @@ void tcp_receive_window_opened(struct stack *stack, struct tcp_socket *socket)
         tcp_receive_ack_now(stack, socket, STACK_REASON_WINDOW_UPDATE);
 }
 
+uint32_t tcp_receive_unread(const struct tcp_socket *socket)
+{
+    return socket->rcv.nxt - socket->fin_received - socket->receive.used - socket->held;
+}
+
 /* ---- acknowledging ---- */
 
 void tcp_receive_ack_now(struct stack *stack, struct tcp_socket *socket, enum stack_reason reason)
@@ -277,7 +282,7 @@ static int receive_in_order(struct stack *stack, struct tcp_socket *socket,
     receive_note_duplicate(socket, segment->sequence, segment->sequence + segment->size);
     ring_append(&socket->receive, segment->size);
     socket->rcv.nxt += segment->size;
-    socket->rcv.up = seq_max(socket->rcv.up, socket->rcv.nxt);
+    socket->rcv.up = seq_max(socket->rcv.up, tcp_receive_unread(socket)); /* or it would wrap */
     socket->bytes_received += segment->size;
     if (socket->range_count > 0) { /* it fills a hole, or a part of it: RFC 5681, 4.2 */
         receive_join_ranges(socket);

@@ -213,6 +213,7 @@ static bool timer_cork(struct stack *stack, struct tcp_socket *socket, uint64_t 
 {
     (void)now_us;
     socket->force_partial = true;
+    socket->snd.push = socket->snd.una + socket->send.used; /* MUST-61, though more was to follow */
     tcp_socket_want_output(stack, socket);
     return true;
 }

@@ -40,6 +40,12 @@ int run_errno(int stack_error)
 
 /* ---- Readiness ---- */
 
+static bool is_urgent(struct run *run, const struct run_fd *fd)
+{
+    struct stack_info info;
+    return stack_info(run->stack, fd->handle, &info, run->now_us) == 0 && info.urgent > 0;
+}
+
 static uint32_t stream_ready(struct run *run, const struct run_fd *fd)
 {
     struct stack_summary summary;
@@ -66,7 +72,7 @@ static uint32_t stream_ready(struct run *run, const struct run_fd *fd)
         ready |= POLLOUT;
     if (summary.state == TCP_CLOSED || (read_over && fits == STACK_CLOSED))
         ready |= POLLHUP;
-    return ready;
+    return ready | (is_urgent(run, fd) ? POLLPRI : 0);
 }
 
 uint32_t fd_ready(struct run *run, const struct run_fd *fd)

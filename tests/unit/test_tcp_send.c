@@ -451,19 +451,35 @@ static void urgent_of_any_length(void **state)
     out("P.U 2001:2501(500) ack 1 win * urg 500*");
 }
 
-/* MUST-32, MUST-66: told at once, even while the window is closed. */
+static uint32_t urgent_bytes(void)
+{
+    struct stack_info info;
+    assert_int_equal(stack_info(h.stack, h.socket, &info, h.now_us), 0);
+    return info.urgent;
+}
+
+/* MUST-32, MUST-33, MUST-66: told at once, with how much of it there is to read. */
 static void urgent_is_told(void **state)
 {
     (void)state;
     establish("mss 1000");
     h.ready = 0;
+    assert_int_equal(urgent_bytes(), 0);
     in("P.U 1:11(10) ack 1 win 65535 urg 10");
     assert_true(h.ready & STACK_READY_URGENT);
+    assert_int_equal(urgent_bytes(), 10);
     h.ready = 0;
     in("P.U 11:21(10) ack 1 win 65535 urg 500"); /* advances */
     assert_true(h.ready & STACK_READY_URGENT);
+    assert_int_equal(urgent_bytes(), 510);
     ignore_all();
     recv_bytes(20);
+    assert_int_equal(urgent_bytes(), 490);
+    in("P. 21:521(500) ack 1 win 65535");
+    recv_bytes(489);
+    assert_int_equal(urgent_bytes(), 1);
+    recv_bytes(11);
+    assert_int_equal(urgent_bytes(), 0);
 }
 
 int main(void)
