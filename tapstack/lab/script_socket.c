@@ -79,10 +79,13 @@ uint32_t fd_ready(struct run *run, const struct run_fd *fd)
 {
     struct frame_piece piece;
     struct stack_datagram with;
+    struct stack_info info;
     if (fd->kind == FD_STREAM)
         return stream_ready(run, fd);
-    if (fd->kind != FD_DATAGRAM)
+    if (fd->kind != FD_DATAGRAM || stack_info(run->stack, fd->handle, &info, run->now_us) < 0)
         return 0;
+    if (info.error) /* to look for datagrams would take it away */
+        return POLLERR | POLLIN | POLLOUT;
     uint32_t ready = stack_send_check(run->stack, fd->handle) == 0 ? POLLOUT : 0;
     if (stack_recv_from_peek(run->stack, fd->handle, &piece, &with) == 0)
         ready |= POLLIN;
