@@ -353,6 +353,8 @@ static enum call_status datagram_out(struct call *call, struct run_fd *fd, size_
     free(bytes);
     if (error == STACK_AGAIN)
         return again(call, fd);
+    if (error == STACK_NOT_CONNECTED)
+        return failed(call, EDESTADDRREQ);
     return error < 0 ? failed(call, run_errno(error)) : done(call, (int64_t)size);
 }
 
@@ -545,8 +547,9 @@ static enum call_status call_ioctl(struct call *call)
                  "ioctl: only SIOCINQ, FIONREAD and SIOCOUTQ are known");
     if (stack_summary(call->run->stack, fd->handle, &summary, call->run->now_us) < 0)
         return failed(call, EINVAL);
-    expect_value(call, argument(call, 2),
-                 request == SIOCINQ ? summary.receive_queue : summary.send_queue);
+    uint32_t unread =
+        fd->kind == FD_DATAGRAM ? fd_next_datagram(call->run, fd) : summary.receive_queue;
+    expect_value(call, argument(call, 2), request == SIOCINQ ? unread : summary.send_queue);
     return done(call, 0);
 }
 

@@ -75,21 +75,36 @@ static uint32_t stream_ready(struct run *run, const struct run_fd *fd)
     return ready | (is_urgent(run, fd) ? POLLPRI : 0);
 }
 
-uint32_t fd_ready(struct run *run, const struct run_fd *fd)
+/* The datagram that a read would take, without taking the pending error as the stack's call does. */
+static bool peek_datagram(struct run *run, const struct run_fd *fd, struct frame_piece *piece)
 {
-    struct frame_piece piece;
     struct stack_datagram with;
     struct stack_info info;
+    return stack_info(run->stack, fd->handle, &info, run->now_us) == 0 && info.error == 0 &&
+           stack_recv_from_peek(run->stack, fd->handle, piece, &with) == 0;
+}
+
+uint32_t fd_next_datagram(struct run *run, const struct run_fd *fd)
+{
+    struct frame_piece piece;
+    return peek_datagram(run, fd, &piece) ? (uint32_t)piece.size : 0;
+}
+
+static uint32_t datagram_ready(struct run *run, const struct run_fd *fd)
+{
+    struct frame_piece piece;
+    struct stack_info info;
+    if (stack_info(run->stack, fd->handle, &info, run->now_us) == 0 && info.error)
+        return POLLERR | POLLIN | POLLOUT;
+    return (stack_send_check(run->stack, fd->handle) == 0 ? POLLOUT : 0) |
+           (peek_datagram(run, fd, &piece) ? POLLIN : 0);
+}
+
+uint32_t fd_ready(struct run *run, const struct run_fd *fd)
+{
     if (fd->kind == FD_STREAM)
         return stream_ready(run, fd);
-    if (fd->kind != FD_DATAGRAM || stack_info(run->stack, fd->handle, &info, run->now_us) < 0)
-        return 0;
-    if (info.error) /* to look for datagrams would take it away */
-        return POLLERR | POLLIN | POLLOUT;
-    uint32_t ready = stack_send_check(run->stack, fd->handle) == 0 ? POLLOUT : 0;
-    if (stack_recv_from_peek(run->stack, fd->handle, &piece, &with) == 0)
-        ready |= POLLIN;
-    return ready;
+    return fd->kind == FD_DATAGRAM ? datagram_ready(run, fd) : 0;
 }
 
 /* ---- Options ---- */

@@ -227,6 +227,8 @@ void trace_release(struct run *run);
 
 int run_errno(int stack_error);
 uint32_t fd_ready(struct run *run, const struct run_fd *fd); /* POLL* */
+/* Bytes of the datagram that a read would take; 0 without one. */
+uint32_t fd_next_datagram(struct run *run, const struct run_fd *fd);
 void call_setsockopt(struct run *run, const struct script_call *call, struct run_fd *fd,
                      struct call_result *result);
 void call_getsockopt(struct run *run, const struct script_call *call, struct run_fd *fd,
