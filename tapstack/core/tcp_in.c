@@ -94,8 +94,8 @@ static enum in_step in_refuse_sequence(struct stack *stack, struct tcp_socket *s
     bool old = seq_lt(segment->sequence, socket->rcv.nxt);
     if (segment->flags & TCP_RST)
         return in_drop(stack, socket, segment, STACK_COUNTER_TCP_RST_IGNORED, now_us);
-    if (socket->entry.state == TCP_SYN_RECEIVED && (segment->flags & TCP_SYN) &&
-        segment->sequence == socket->rcv.irs) {
+    if (socket->entry.state == TCP_SYN_RECEIVED &&
+        (segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && segment->sequence == socket->rcv.irs) {
         socket->syn_wanted = true;
         tcp_socket_want_output(stack, socket);
     } else if (segment->size > 0 || (segment->flags & TCP_FIN)) {
@@ -190,7 +190,8 @@ static enum in_step in_reset(struct stack *stack, struct tcp_socket *socket, uin
     return IN_DONE;
 }
 
-/* RFC 5961, 3.2: only a RST at exactly rcv.nxt is believed. */
+/* RFC 5961, 3.2: only a RST at exactly rcv.nxt is believed; one outside the window, which only its
+   data brought this far, is not even answered. */
 static enum in_step in_check_reset(struct stack *stack, struct tcp_socket *socket,
                                    const struct tcp_segment *segment, uint64_t now_us)
 {
@@ -198,6 +199,8 @@ static enum in_step in_check_reset(struct stack *stack, struct tcp_socket *socke
         return IN_CONTINUE;
     if (segment->header.sequence == socket->rcv.nxt)
         return in_reset(stack, socket, now_us);
+    if (!seq_in(segment->header.sequence, socket->rcv.nxt, socket->rcv.edge))
+        return in_drop(stack, socket, segment, STACK_COUNTER_TCP_RST_IGNORED, now_us);
     in_challenge(stack, socket, STACK_REASON_ACK_CHALLENGE, now_us);
     return in_drop(stack, socket, segment, STACK_COUNTER_TCP_RST_CHALLENGE, now_us);
 }
