@@ -362,6 +362,8 @@ static const struct {
     {"interface a { address = 10.1.0.1/24 }\ninterface a { address = 10.1.0.2/24 }\n",
      "2:11: found duplicate title 'a'"},
     {"interface sixteen_letters_ { }", "1:1: interface wants a device name of at most 15 bytes"},
+    {"interface a { }\ninterface b { }\nbridge = {a, b}\ngateway = 10.9.0.1\n",
+     "4:1: gateway is not in the network of address"},
     {"interface a { }\ninterface b { }\nbridge = {a, c}\n",
      "3:1: bridge: there is no interface \"c\""},
     {"interface a { }\nbridge = {a, a}\n", "2:1: bridge joins two interfaces, not \"a\" twice"},
