@@ -2,7 +2,8 @@
    5.2; stage S20).
 
    What comes here has a good header, a source that another host can have, well-formed options, and
-   came in a frame to our own MAC; multicast and broadcast do not come here. The way on:
+   came in a frame to our own MAC; multicast and broadcast do not come here, and to a host that
+   does not forward only what has it as a stop of its source route. The way on:
 
        may it be forwarded   ip.forward; time to live; a route; with ip.reverse_path a route back
        the filter            its forward chain; before it has looked, fragments are put together
@@ -244,8 +245,10 @@ int forward_datagram(struct stack *stack, const struct ip_datagram *datagram, ui
                          : 0,
         .now_us = now_us,
     };
+    /* A host that was named as a stop of a source route (RFC 1122, 3.3.5). */
     if (!stack->settings.ip_forward)
-        return refuse(stack, &transit, STACK_COUNTER_IP_IN_ADDR_ERRORS);
+        return refuse_with(stack, &transit, STACK_COUNTER_IP_FORW_ROUTE_FAILED,
+                           ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_SOURCE_ROUTE_FAILED, 0);
     if (stack->filter.watches[FILTER_FORWARD] &&
         (datagram->header.fragment_offset != 0 || datagram->header.more_fragments))
         return forward_fragment(stack, datagram, now_us);

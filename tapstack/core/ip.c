@@ -195,13 +195,9 @@ static int receive_fragment(struct stack *stack, const struct ip_datagram *fragm
                             uint64_t now_us)
 {
     struct reassembly_whole whole;
-    uint8_t pointer;
     int result = reassembly_input(stack, fragment, &whole, now_us);
     if (result != 1)
         return result;
-    /* Those of the first fragment: they have passed check_options once. */
-    ipv4_options_parse(whole.datagram.packet, whole.datagram.header.header_bytes,
-                       &whole.datagram.options, &pointer);
     result = ip_deliver(stack, &whole.datagram, now_us);
     reassembly_release(stack, &whole);
     return result;
@@ -234,6 +230,9 @@ int ip_input(struct stack *stack, const struct frame *frame, const uint8_t *byte
     /* RFC 1122, 3.3.6; RFC 1812, 5.3.4. */
     if (to_group && target != TARGET_GROUP)
         return drop(stack, &datagram, STACK_COUNTER_IP_IN_LINK_BROADCASTS, now_us);
+    /* Silently, whatever its options say (RFC 1122, 3.2.1.3). */
+    if (target == TARGET_OTHER && !stack->settings.ip_forward)
+        return drop(stack, &datagram, STACK_COUNTER_IP_IN_ADDR_ERRORS, now_us);
     if (datagram.header.header_bytes > IPV4_HEADER_BYTES &&
         check_options(stack, &datagram, now_us) != 0)
         return -1;

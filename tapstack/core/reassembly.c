@@ -482,6 +482,10 @@ static void describe_whole(const uint8_t *bytes, size_t size, const struct frame
     datagram->payload_bytes = size - datagram->header.header_bytes;
     datagram->source = ip_address_from_v4(datagram->header.source_v4);
     datagram->destination = ip_address_from_v4(datagram->header.destination_v4);
+    /* Those of the first fragment, which has been refused if they were malformed. */
+    uint8_t pointer;
+    if (datagram->header.header_bytes > IPV4_HEADER_BYTES)
+        ipv4_options_parse(bytes, datagram->header.header_bytes, &datagram->options, &pointer);
 }
 
 /* Puts a datagram together and forgets its fragments. Returns 1, or -1 when it was dropped. */
@@ -502,6 +506,7 @@ static int assemble(struct stack *stack, struct reassembly_datagram *datagram,
     adapt_header(whole->bytes, size, datagram->ecn_seen);
     whole->frame = *frame;
     whole->frame.flags = 0;
+    whole->frame.segment_bytes = whole->frame.header_bytes = 0;
     describe_whole(whole->bytes, size, &whole->frame, datagram->to_group, &whole->datagram);
     close_datagram(stack, datagram);
     stack_count(stack, STACK_COUNTER_IP_REASM_OKS);

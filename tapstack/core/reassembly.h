@@ -16,11 +16,11 @@ struct reassembly {
 };
 
 /* A datagram that has become whole, as if it had arrived so; its options are those of the first
-   fragment, not read yet. */
+   fragment. */
 struct reassembly_whole {
     struct ip_datagram datagram;
-    struct frame frame; /* of the last fragment to come, its flags cleared: what a device said of
-                           one fragment's checksum says nothing of the whole */
+    struct frame frame; /* of the last fragment to come, without what a device said of it: that says
+                           nothing of the whole */
     uint8_t *bytes;     /* the datagram's memory */
 };
 

@@ -1,0 +1,201 @@
+/* What RFC 1122 and RFC 1812 require of a host and of a router below TCP, a test a clause, where no
+   other file has it. The harness' network is on interface 0; on interface 1 there is 10.78.0.0/24
+   with a host FAR_V4, which is the first hop of 10.9.0.0/16, too. */
+#include "net_harness.h"
+
+#include "../../tapstack/core/state.h"
+
+#define RIGHT_V4 UINT32_C(0x0a4e0002) /* ours on interface 1 */
+#define FAR_V4   UINT32_C(0x0a4e0009)
+#define BEYOND   UINT32_C(0x0a090101)
+#define IP(f)    ((f) + ETHERNET_HEADER_BYTES)
+
+static const struct mac_address right_mac = {{2, 0, 0, 0, 1, 2}};
+static const struct mac_address far_mac = {{2, 0, 0, 0, 1, 9}};
+
+static uint8_t bytes[FRAME_BYTES_MAX];
+
+static void as_router(struct stack_config *config) { config->settings.ip_forward = 1; }
+
+static void as_source_routed_router(struct stack_config *config)
+{
+    config->settings.ip_forward = 1;
+    config->settings.ip_source_route = 1;
+}
+
+static void as_source_routed_host(struct stack_config *config)
+{
+    config->settings.ip_source_route = 1;
+}
+
+static void open_both(void (*change)(struct stack_config *config))
+{
+    struct stack_interface_config right = {"tap1", right_mac, 1500, RIGHT_V4, 24};
+    net_open(change);
+    assert_int_equal(stack_add_interface(net, &right, net_now), 1);
+    assert_int_equal(stack_add_route(net, 0x0a090000, 16, FAR_V4, 1), 0);
+    learn_peer();
+    net_drain();
+}
+
+static void learn_far(void)
+{
+    struct ethernet_header ethernet = {right_mac, far_mac, ETHERTYPE_ARP};
+    struct arp_packet arp = {ARP_REQUEST, far_mac, no_mac, FAR_V4, RIGHT_V4};
+    memset(bytes, 0, ETHERNET_MIN_BYTES);
+    ethernet_write(&ethernet, bytes);
+    arp_write(&arp, IP(bytes));
+    struct frame frame = {.interface = 1, .piece_count = 1, .piece = {{bytes, ETHERNET_MIN_BYTES}}};
+    assert_int_equal(stack_input(net, &frame, net_now), 0);
+    net_drain();
+}
+
+/* Puts options between the header and the payload of the frame in bytes. Returns its size. */
+static size_t insert_options(size_t size, const uint8_t *options, size_t option_bytes)
+{
+    memmove(bytes + IP_PAYLOAD_OFFSET + option_bytes, bytes + IP_PAYLOAD_OFFSET,
+            size - IP_PAYLOAD_OFFSET);
+    memcpy(bytes + IP_PAYLOAD_OFFSET, options, option_bytes);
+    IP(bytes)[0] = (uint8_t)(0x45 + option_bytes / 4);
+    bytes_put16(IP(bytes) + 2, (uint16_t)(size + option_bytes - ETHERNET_HEADER_BYTES));
+    sum_ip_header(bytes);
+    return size + option_bytes;
+}
+
+/* Gives an echo request from the peer with these options. Returns what stack_input says. */
+static int give_with_options(uint32_t destination, const uint8_t *options, size_t option_bytes)
+{
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "abcdefgh", 8, PEER_V4, destination);
+    return net_give(bytes, insert_options(size, options, option_bytes));
+}
+
+/* The pulled frame is an ICMP error to the peer. */
+static void expect_error(uint8_t type, uint8_t code)
+{
+    const uint8_t *payload;
+    size_t size;
+    assert_true(net_pull());
+    struct ipv4_header ip = out_ip(&payload, &size);
+    assert_int_equal(ip.protocol, IPV4_PROTOCOL_ICMP);
+    assert_int_equal(ip.destination_v4, PEER_V4);
+    assert_int_equal(payload[0], type);
+    assert_int_equal(payload[1], code);
+}
+
+/* ---- RFC 1122, 3.2.1.3: what is not for a host it discards silently ---- */
+
+static void test_s19_rfc1122_3_2_1_3_others_are_discarded_silently(void **state)
+{
+    static const struct {
+        const char *name;
+        uint8_t options[8];
+    } rows[] = {
+        {"in order", {1, 1, 1, 0}},
+        {"a malformed option", {7, 2, 0, 0}},
+        {"a source route", {131, 7, 4, 10, 77, 0, 1, 0}},
+    };
+    (void)state;
+    open_both(NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(give_with_options(BEYOND, rows[i].options, sizeof rows[i].options), -1);
+        if (net_pull())
+            fail_msg("%s: answered", rows[i].name);
+    }
+    assert_int_equal(counter(STACK_COUNTER_IP_IN_ADDR_ERRORS), 3);
+    net_close();
+}
+
+/* ---- RFC 1122, 3.3.5: a host that does not forward by a source route says so ---- */
+
+static void test_s19_rfc1122_3_3_5_incomplete_source_route_at_a_host(void **state)
+{
+    static const uint8_t options[8] = {131, 7, 4, 10, 78, 0, 9, 0};
+    (void)state;
+    open_both(as_source_routed_host);
+    assert_int_equal(give_with_options(OUR_V4, options, sizeof options), -1);
+    expect_error(ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_SOURCE_ROUTE_FAILED);
+    assert_int_equal(counter(STACK_COUNTER_IP_FORW_ROUTE_FAILED), 1);
+    net_close();
+}
+
+/* ---- RFC 791, 3.1: options of a datagram that a router has put together ---- */
+
+static void filter_forward_all(void)
+{
+    static const char rules[] = "forward drop proto tcp";
+    struct stack_filter_error error;
+    if (stack_filter_load(net, rules, sizeof rules - 1, &error, net_now) != 0)
+        fail_msg("line %u: %s", error.line, error.message);
+    assert_true(net->filter.watches[FILTER_FORWARD]);
+}
+
+/* An echo request to destination with options, in two fragments. Returns what stack_input says of
+   the last. */
+static int give_two_fragments(uint32_t destination, const uint8_t *options, size_t option_bytes)
+{
+    size_t size = make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "abcdefgh", 8, PEER_V4, destination);
+    size = insert_options(size, options, option_bytes);
+    uint8_t *rest = bytes + size - 8, last[8];
+    memcpy(last, rest, 8);
+    bytes_put16(IP(bytes) + 2, (uint16_t)(size - 8 - ETHERNET_HEADER_BYTES));
+    bytes_put16(IP(bytes) + 6, 0x2000);
+    sum_ip_header(bytes);
+    assert_int_equal(net_give(bytes, size - 8), 0);
+    memcpy(rest - 8, last, 8);
+    bytes_put16(IP(bytes) + 6, 1);
+    sum_ip_header(bytes);
+    return net_give(bytes, size - 8);
+}
+
+static void test_s22_rfc791_options_of_what_the_filter_wants_whole(void **state)
+{
+    static const uint8_t record[8] = {7, 7, 4, 0, 0, 0, 0, 0};
+    static const uint8_t loose[8] = {131, 7, 4, 10, 78, 0, 9, 0};
+    (void)state;
+    open_both(as_source_routed_router);
+    learn_far();
+    filter_forward_all();
+    assert_int_equal(give_two_fragments(FAR_V4, record, sizeof record), 0);
+    assert_true(net_pull());
+    assert_int_equal(bytes_get32(IP(out_bytes) + IPV4_HEADER_BYTES + 3), RIGHT_V4);
+    assert_int_equal(give_two_fragments(OUR_V4, loose, sizeof loose), 0);
+    assert_true(net_pull());
+    assert_int_equal(bytes_get32(IP(out_bytes) + 16), FAR_V4);
+    assert_int_equal(out_size, IP_PAYLOAD_OFFSET + 8 + ICMP_HEADER_BYTES + 8);
+    net_close();
+}
+
+/* ---- RFC 1812, 5.2.7.1: a next hop that does not answer ARP ---- */
+
+static int forward_echo(void)
+{
+    return net_give(bytes, make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "abcdefgh", 8, PEER_V4, BEYOND));
+}
+
+static void test_s20_rfc1812_5_2_7_1_dead_next_hop_is_told_every_time(void **state)
+{
+    (void)state;
+    open_both(as_router);
+    assert_int_equal(forward_echo(), 0);
+    net_wait(3000000);
+    expect_error(ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_HOST_UNREACHABLE);
+    assert_int_equal(neighbor_of(FAR_V4).state, NEIGHBOR_FAILED);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(forward_echo(), -1);
+        expect_error(ICMP_DESTINATION_UNREACHABLE, ICMP_CODE_HOST_UNREACHABLE);
+        assert_false(net_pull());
+    }
+    assert_int_equal(counter(STACK_COUNTER_ARP_FAILED), 4);
+    net_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_s19_rfc1122_3_2_1_3_others_are_discarded_silently),
+        cmocka_unit_test(test_s19_rfc1122_3_3_5_incomplete_source_route_at_a_host),
+        cmocka_unit_test(test_s22_rfc791_options_of_what_the_filter_wants_whole),
+        cmocka_unit_test(test_s20_rfc1812_5_2_7_1_dead_next_hop_is_told_every_time),
+    };
+    return cmocka_run_group_tests_name("requirements", tests, NULL, NULL);
+}
