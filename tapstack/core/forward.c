@@ -178,7 +178,8 @@ void forward_close(struct stack *stack)
     stack->forward.queued_bytes = 0;
 }
 
-/* Sends the packet on as it is; takes it over. Returns 0, or -1 when it was dropped. */
+/* Sends the packet on as it is; takes it over. Whoever sends to a neighbor that has failed is told
+   each time, and not only when the failure was found. Returns 0, or -1 when it was dropped. */
 static int send_packet(struct stack *stack, struct packet *packet, const struct ip_hop *hop,
                        uint64_t now_us)
 {
@@ -186,9 +187,11 @@ static int send_packet(struct stack *stack, struct packet *packet, const struct 
     if (sent == 1) {
         stack->forward.queued_bytes += block_bytes(packet);
         packet_queue_push(&stack->forward.queue, packet);
-    } else {
-        packet_destroy(&stack->pool, packet);
+        return 0;
     }
+    if (sent < 0 && neighbor_has_failed(stack, hop->interface, hop->v4))
+        ip_undeliverable(stack, &packet->frame, now_us);
+    packet_destroy(&stack->pool, packet);
     return sent < 0 ? -1 : 0;
 }
 

@@ -76,7 +76,7 @@ int ip_transmit(struct stack *stack, struct frame *frame, uint8_t *header, const
 uint16_t ip_identification(struct stack *stack, uint32_t source_v4, uint32_t destination_v4,
                            uint8_t protocol);
 
-/* The next hop of this frame, which ip_transmit had queued, does not answer: its protocol is told,
+/* The next hop of this frame, which ip_transmit had queued or refused, does not answer: its protocol is told,
    or who sent it to us. */
 void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t now_us);
 

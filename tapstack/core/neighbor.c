@@ -154,6 +154,12 @@ int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *de
     }
 }
 
+bool neighbor_has_failed(const struct stack *stack, unsigned interface, uint32_t v4)
+{
+    const struct neighbor *neighbor = neighbor_table_find(stack, interface, v4);
+    return neighbor && neighbor->state == NEIGHBOR_FAILED;
+}
+
 /* ---- Believing ---- */
 
 bool neighbor_is_known(const struct neighbor *neighbor)

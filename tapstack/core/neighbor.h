@@ -31,6 +31,9 @@ void neighbor_confirm(struct stack *stack, unsigned interface, uint32_t next_hop
 /* The timer of an entry fired: next request, failure, going stale, or being forgotten. */
 void neighbor_timer(struct stack *stack, struct neighbor *neighbor, uint64_t now_us);
 
+/* Has it just been asked for without an answer, so that frames to it are dropped? */
+bool neighbor_has_failed(const struct stack *stack, unsigned interface, uint32_t v4);
+
 /* Is its MAC known? */
 bool neighbor_is_known(const struct neighbor *neighbor);
 
