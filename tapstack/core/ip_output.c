@@ -157,6 +157,13 @@ static void write_ip_header(const struct frame *frame, uint8_t *ip, const struct
     ipv4_write_checksum(ip);
 }
 
+/* Is this frame too large for its link, or for the path? A super-frame is cut by its segments. */
+static bool is_too_big(const struct frame *frame, uint16_t mtu_bytes)
+{
+    return frame->segment_bytes == 0 &&
+           frame_size(frame) > (size_t)ETHERNET_HEADER_BYTES + mtu_bytes;
+}
+
 int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const struct ip_send *send,
               uint64_t now_us)
 {
@@ -175,6 +182,11 @@ int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const s
     write_ip_header(frame, header + ETHERNET_HEADER_BYTES, send);
     if (send->protocol == IPV4_PROTOCOL_TCP)
         finish_tcp_checksum(stack, frame, header, send);
+    /* No larger than the path takes, or a router would have to cut it (RFC 1122, 3.3.3). */
+    uint16_t path_bytes =
+        send->dont_fragment ? UINT16_MAX : pmtu_cached(stack, send->destination_v4);
+    if (is_too_big(frame, path_bytes))
+        return fragment_output(stack, frame, path_bytes, &hop, now_us);
     return ip_transmit(stack, frame, header, &hop, now_us);
 }
 
@@ -188,13 +200,6 @@ static void write_group_mac(uint32_t group_v4, uint8_t *mac)
         return;
     bytes_put16(mac, 0x0100);
     bytes_put32(mac + 2, 0x5e000000 | (group_v4 & 0x7fffff));
-}
-
-/* Is this frame too large for its link? A super-frame is cut by its segments. */
-static bool is_too_big(const struct frame *frame, uint16_t mtu_bytes)
-{
-    return frame->segment_bytes == 0 &&
-           frame_size(frame) > (size_t)ETHERNET_HEADER_BYTES + mtu_bytes;
 }
 
 static int send_too_big(struct stack *stack, const struct frame *frame, const uint8_t *header,

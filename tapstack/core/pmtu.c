@@ -5,8 +5,8 @@
    ip.pmtu_expires, so that a larger MTU is tried again (RFC 1191, 6.3); it is never raised. When
    the cache is full the oldest entry makes room.
 
-   Nobody asks the cache for every datagram: `generation` changes with every entry, and who sees it
-   change (TCP, before it sends) looks again. */
+   Only what may be fragmented asks the cache for every datagram: `generation` changes with every
+   entry, and who sees it change (TCP, before it sends) looks again. */
 #include "pmtu.h"
 
 #include "state.h"
@@ -64,6 +64,12 @@ struct pmtu pmtu_find(const struct stack *stack, uint32_t destination_v4)
         path.mtu_bytes = entry->mtu_bytes;
     path.locked = entry && entry->locked;
     return path;
+}
+
+uint16_t pmtu_cached(const struct stack *stack, uint32_t destination_v4)
+{
+    const struct pmtu_entry *entry = pmtu_entry(stack, destination_v4);
+    return entry ? entry->mtu_bytes : UINT16_MAX;
 }
 
 /* The largest MTU in common use below a datagram's size (RFC 1191, 7.1). */

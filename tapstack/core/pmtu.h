@@ -40,6 +40,9 @@ void pmtu_open(struct pmtu_cache *cache);
    576 where none does. */
 struct pmtu pmtu_find(const struct stack *stack, uint32_t destination_v4);
 
+/* What the cache alone says of a destination, which may be a group's; UINT16_MAX: nothing. */
+uint16_t pmtu_cached(const struct stack *stack, uint32_t destination_v4);
+
 /* The MTU that an error claims, by its field or, when an old router left that empty, by the plateau
    below the datagram that was too big (RFC 1191, 5 and 7.1). most: bytes of what we send at most.
    Returns 0 when it claims nothing: an MTU that cannot be (below 68), or that already holds. */

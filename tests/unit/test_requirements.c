@@ -195,6 +195,36 @@ static void test_s20_rfc1812_5_2_7_1_dead_next_hop_is_told_every_time(void **sta
     net_close();
 }
 
+/* ---- RFC 1122, 3.3.3: what we fragment is cut for the path, not for the first link ---- */
+
+static void expect_fragments_of_at_most(size_t mtu, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(net_pull());
+        assert_true(out_size <= ETHERNET_HEADER_BYTES + mtu);
+        assert_int_equal((bytes_get16(IP(out_bytes) + 6) & 0x2000) != 0, i + 1 < count);
+    }
+    assert_false(net_pull());
+}
+
+static void test_s22_rfc1122_3_3_3_fragments_for_the_path(void **state)
+{
+    static uint8_t data[2000];
+    struct stack_datagram with = {.remote = {ip_address_from_v4(PEER_V4), 9}, .interface = -1};
+    (void)state;
+    open_both(NULL);
+    int socket = stack_open(net, IPV4_PROTOCOL_UDP);
+    assert_true(pmtu_lower(net, PEER_V4, 600, net_now));
+    assert_int_equal(stack_send_to(net, socket, data, sizeof data, &with, net_now), 0);
+    expect_fragments_of_at_most(600, 4);
+    net_give(bytes, make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, data, 1000, PEER_V4, OUR_V4));
+    expect_fragments_of_at_most(600, 2);
+    assert_int_equal(stack_flush_pmtu(net), 1);
+    assert_int_equal(stack_send_to(net, socket, data, sizeof data, &with, net_now), 0);
+    expect_fragments_of_at_most(1500, 2);
+    net_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_s19_rfc1122_3_3_5_incomplete_source_route_at_a_host),
         cmocka_unit_test(test_s22_rfc791_options_of_what_the_filter_wants_whole),
         cmocka_unit_test(test_s20_rfc1812_5_2_7_1_dead_next_hop_is_told_every_time),
+        cmocka_unit_test(test_s22_rfc1122_3_3_3_fragments_for_the_path),
     };
     return cmocka_run_group_tests_name("requirements", tests, NULL, NULL);
 }
