@@ -181,7 +181,9 @@ int fragment_output(struct stack *stack, const struct frame *frame, size_t mtu_b
     struct fragment_cut cut;
     struct packet_queue queue = {0};
     start_cut(&cut, frame, mtu_bytes);
-    if (stack->out.count + count_fragments(&cut) > PACKET_QUEUE_MAX ||
+    size_t count = count_fragments(&cut);
+    if (stack->out.count + count > PACKET_QUEUE_MAX ||
+        (!hop->group && !neighbor_has_room(stack, hop->interface, hop->v4, count, now_us)) ||
         make_fragments(stack, &cut, &queue) < 0)
         return stack_drop(stack, STACK_COUNTER_IP_FRAG_FAILS, 0, frame_size(frame), now_us);
     if (send_fragments(stack, &queue, hop, now_us) < 0)

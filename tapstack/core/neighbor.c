@@ -126,6 +126,13 @@ static void start_delay(struct stack *stack, struct neighbor *neighbor, uint64_t
     set_timer(stack, neighbor, now_us + stack->settings.arp_delay_us);
 }
 
+/* Has a neighbor that has failed been left alone for long enough? */
+static bool has_paused(const struct stack *stack, const struct neighbor *neighbor, uint64_t now_us)
+{
+    return neighbor->state == NEIGHBOR_FAILED &&
+           now_us - neighbor->changed_at >= stack->settings.arp_retry_us;
+}
+
 int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *destination,
                      uint32_t next_hop, uint64_t now_us)
 {
@@ -140,7 +147,7 @@ int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *de
         start_delay(stack, neighbor, now_us);
         return use_known(neighbor, destination);
     case NEIGHBOR_FAILED:
-        if (now_us - neighbor->changed_at < stack->settings.arp_retry_us)
+        if (!has_paused(stack, neighbor, now_us))
             return stack_drop(stack, STACK_COUNTER_ARP_FAILED, 0, frame_size(frame), now_us);
         start_asking(stack, neighbor, NEIGHBOR_INCOMPLETE, now_us);
         return neighbor_table_push(stack, neighbor, frame, now_us);
@@ -152,6 +159,22 @@ int neighbor_resolve(struct stack *stack, const struct frame *frame, uint8_t *de
     default:
         return use_known(neighbor, destination);
     }
+}
+
+bool neighbor_has_room(struct stack *stack, unsigned interface, uint32_t next_hop, size_t frames,
+                       uint64_t now_us)
+{
+    if (frames <= stack->settings.arp_queue_max)
+        return true;
+    struct neighbor *neighbor = neighbor_table_find(stack, interface, next_hop);
+    if (!neighbor)
+        neighbor = neighbor_table_create(stack, interface, next_hop, true, now_us);
+    if (!neighbor)
+        return false;
+    neighbor->used_at = now_us;
+    if (neighbor->state == NEIGHBOR_NONE || has_paused(stack, neighbor, now_us))
+        start_asking(stack, neighbor, NEIGHBOR_INCOMPLETE, now_us);
+    return neighbor_is_known(neighbor);
 }
 
 bool neighbor_has_failed(const struct stack *stack, unsigned interface, uint32_t v4)

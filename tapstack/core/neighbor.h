@@ -31,6 +31,11 @@ void neighbor_confirm(struct stack *stack, unsigned interface, uint32_t next_hop
 /* The timer of an entry fired: next request, failure, going stale, or being forgotten. */
 void neighbor_timer(struct stack *stack, struct neighbor *neighbor, uint64_t now_us);
 
+/* Can so many frames be sent to this next hop, one behind the other, without the last pushing the
+   first out of its queue? Where not, it is asked for, so that the next attempt finds it known. */
+bool neighbor_has_room(struct stack *stack, unsigned interface, uint32_t next_hop, size_t frames,
+                       uint64_t now_us);
+
 /* Has it just been asked for without an answer, so that frames to it are dropped? */
 bool neighbor_has_failed(const struct stack *stack, unsigned interface, uint32_t v4);
 

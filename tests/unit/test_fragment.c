@@ -290,6 +290,34 @@ static void test_s22_fragments_wait_for_their_neighbor(void **state)
     net_close();
 }
 
+/* More fragments than may wait would push out their own first ones: none is sent, but the neighbor
+   is asked for, and the next datagram finds it. */
+static void test_s22_more_fragments_than_may_wait(void **state)
+{
+    struct ethernet_header ethernet;
+    (void)state;
+    open_net();
+    stack_settings(net)->arp_queue_max = 40;
+    struct frame frame = make_frame(write_datagram(&(struct datagram){60000}), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(cut(&frame, 1500, FAR_V4), -1);
+        assert_int_equal(neighbor_of(FAR_V4).queued, 0);
+        assert_true(net_pull());
+        assert_int_equal(out_arp(&ethernet).target_v4, FAR_V4);
+        net_wait(4000000);
+        assert_int_equal(neighbor_of(FAR_V4).state, NEIGHBOR_FAILED);
+    }
+    assert_int_equal(cut(&frame, 1500, FAR_V4), -1);
+    assert_int_equal(counter(STACK_COUNTER_IP_FRAG_FAILS), 3);
+    assert_int_equal(counter(STACK_COUNTER_IP_FRAG_CREATES), 0);
+    give_arp(ARP_REPLY, &peer_mac, FAR_V4, &our_mac, OUR_V4);
+    net_drain();
+    assert_int_equal(cut(&frame, 1500, FAR_V4), 0);
+    pull_all(1500);
+    expect_payload(IPV4_HEADER_BYTES, 60000);
+    net_close();
+}
+
 /* A neighbor that has just failed takes no fragment: one drop, not 41. */
 static void test_s22_a_dead_neighbor_costs_one_drop(void **state)
 {
@@ -346,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_s22_the_checksum_is_filled_in_first),
         cmocka_unit_test(test_s22_all_fragments_or_none),
         cmocka_unit_test(test_s22_fragments_wait_for_their_neighbor),
+        cmocka_unit_test(test_s22_more_fragments_than_may_wait),
         cmocka_unit_test(test_s22_a_dead_neighbor_costs_one_drop),
         cmocka_unit_test(test_s22_every_allocation_may_fail),
     };
