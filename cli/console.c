@@ -420,10 +420,12 @@ static json_t *stream_run(struct console *console, const struct command *command
     sigprocmask(SIG_BLOCK, &blocked, &console->signals);
     sigaction(SIGINT, &ours, &before);
     json_t *end = stream_print(console, command, arguments, &stopping);
-    sigaction(SIGINT, &before, NULL);
-    sigprocmask(SIG_SETMASK, &console->signals, NULL);
     if (end && stopping)
         json_decref(remote_next(&console->remote, &last)); /* the answer to "stop" */
+    /* To ignore a signal forgets one that waits: an impatient second one asked for the same end. */
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    sigaction(SIGINT, &before, NULL);
+    sigprocmask(SIG_SETMASK, &console->signals, NULL);
     return end;
 }
 
