@@ -221,6 +221,8 @@ int stack_find_route(const struct stack *stack, uint32_t destination_v4, struct 
     int error = ip_choose_source(stack, destination_v4, source_v4, &interface);
     if (error)
         return error;
-    describe_route(route_find(&stack->routes, destination_v4, next_hop), route, now_us);
+    const struct route *found = ip_find_route(stack, destination_v4, 0);
+    *next_hop = found->gateway ? found->gateway : destination_v4;
+    describe_route(found, route, now_us);
     return 0;
 }

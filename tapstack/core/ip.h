@@ -54,6 +54,8 @@ enum { IP_PAYLOAD_OFFSET = 14 + IPV4_HEADER_BYTES };
 int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const struct ip_send *send,
               uint64_t now_us);
 
+struct route;
+
 /* Where a datagram goes next. */
 struct ip_hop {
     uint32_t v4; /* the neighbor, or the group itself */
@@ -61,8 +63,12 @@ struct ip_hop {
     bool group; /* broadcast or multicast: nobody has to be asked for its MAC */
 };
 
-/* The way to a destination that is neither ours nor a group. by_interface: as in struct ip_send.
-   Returns 0 or STACK_NO_ROUTE. */
+/* The route that a datagram to a destination takes, or NULL: of the longest prefix the best one
+   whose gateway answers (RFC 1122, 3.3.1.4; RFC 4861, 6.3.6). by_interface: as in struct ip_send. */
+const struct route *ip_find_route(const struct stack *stack, uint32_t destination_v4,
+                                  unsigned by_interface);
+
+/* The way to a destination that is neither ours nor a group. Returns 0 or STACK_NO_ROUTE. */
 int ip_find_hop(const struct stack *stack, uint32_t destination_v4, unsigned by_interface,
                 struct ip_hop *hop);
 

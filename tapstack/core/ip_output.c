@@ -3,7 +3,8 @@
 
    Our own datagrams come through ip_output, forwarded ones from forward.c; both leave by
    ip_transmit. With ip.strong_host a datagram leaves by the interface that has its source address
-   (RFC 1122, 3.3.4.2), else by the one that the routes name. */
+   (RFC 1122, 3.3.4.2), else by the one that the routes name. A route over a gateway that does not
+   answer gives way to the next best to the same network, if there is one (3.3.1.5). */
 #include <string.h>
 
 #include "../wire/checksum.h"
@@ -21,18 +22,51 @@ enum {
 
 /* ---- Where to ---- */
 
+/* What takes the place of a route whose gateway does not answer: the best one whose gateway is known;
+   and one that was never tried, when the gateway has been asked more than once. So a gateway that
+   comes back is found with one datagram a minute, when its failure is forgotten. */
+static const struct route *find_alternative(const struct stack *stack, const struct route *dead,
+                                            unsigned by_interface)
+{
+    const struct route *untried = NULL;
+    for (const struct route *route = route_worse(dead); route; route = route_worse(route)) {
+        if (by_interface != 0 && route->interface != by_interface - 1U)
+            continue;
+        const struct neighbor *gateway =
+            neighbor_table_find(stack, route->interface, route->gateway);
+        if (gateway && neighbor_is_known(gateway))
+            return route;
+        if (!gateway && !untried)
+            untried = route;
+    }
+    return untried && neighbor_is_silent(stack, dead->interface, dead->gateway) ? untried : dead;
+}
+
+const struct route *ip_find_route(const struct stack *stack, uint32_t destination_v4,
+                                  unsigned by_interface)
+{
+    uint32_t next_hop;
+    const struct route *route =
+        by_interface == 0
+            ? route_find(&stack->routes, destination_v4, &next_hop)
+            : route_find_on(&stack->routes, destination_v4, by_interface - 1, &next_hop);
+    if (!route || route->gateway == 0 || !neighbor_table_has_unanswered(&stack->neighbors))
+        return route;
+    const struct neighbor *gateway = neighbor_table_find(stack, route->interface, route->gateway);
+    return !gateway || neighbor_is_known(gateway) ? route
+                                                  : find_alternative(stack, route, by_interface);
+}
+
 int ip_find_hop(const struct stack *stack, uint32_t destination_v4, unsigned by_interface,
                 struct ip_hop *hop)
 {
     if (!ipv4_is_valid_source(destination_v4) ||
         address_find(&stack->addresses, destination_v4, NULL) != ADDRESS_FOREIGN)
         return STACK_NO_ROUTE;
-    const struct route *route =
-        by_interface == 0
-            ? route_find(&stack->routes, destination_v4, &hop->v4)
-            : route_find_on(&stack->routes, destination_v4, by_interface - 1, &hop->v4);
+    const struct route *route = ip_find_route(stack, destination_v4, by_interface);
     if (!route)
         return STACK_NO_ROUTE;
+    hop->v4 = route->gateway ? route->gateway : destination_v4;
     hop->interface = route->interface;
     hop->group = false;
     return 0;
@@ -157,11 +191,12 @@ static void write_ip_header(const struct frame *frame, uint8_t *ip, const struct
     ipv4_write_checksum(ip);
 }
 
-/* Is this frame too large for its link, or for the path? A super-frame is cut by its segments. */
+/* Is this frame too large for its link, or for the path? A super-frame is as large as its segments. */
 static bool is_too_big(const struct frame *frame, uint16_t mtu_bytes)
 {
-    return frame->segment_bytes == 0 &&
-           frame_size(frame) > (size_t)ETHERNET_HEADER_BYTES + mtu_bytes;
+    size_t size = frame->segment_bytes != 0 ? (size_t)frame->header_bytes + frame->segment_bytes
+                                            : frame_size(frame);
+    return size > (size_t)ETHERNET_HEADER_BYTES + mtu_bytes;
 }
 
 int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const struct ip_send *send,
@@ -185,7 +220,7 @@ int ip_output(struct stack *stack, struct frame *frame, uint8_t *header, const s
     /* No larger than the path takes, or a router would have to cut it (RFC 1122, 3.3.3). */
     uint16_t path_bytes =
         send->dont_fragment ? UINT16_MAX : pmtu_cached(stack, send->destination_v4);
-    if (is_too_big(frame, path_bytes))
+    if (frame->segment_bytes == 0 && is_too_big(frame, path_bytes))
         return fragment_output(stack, frame, path_bytes, &hop, now_us);
     return ip_transmit(stack, frame, header, &hop, now_us);
 }
@@ -202,12 +237,16 @@ static void write_group_mac(uint32_t group_v4, uint8_t *mac)
     bytes_put32(mac + 2, 0x5e000000 | (group_v4 & 0x7fffff));
 }
 
+/* What may not be fragmented, or is a super-frame, was made for a larger link: its route has changed
+   since, and who keeps a path's MTU shall look again. */
 static int send_too_big(struct stack *stack, const struct frame *frame, const uint8_t *header,
                         const struct ip_hop *hop, uint64_t now_us)
 {
     enum { DONT_FRAGMENT = 0x40 };
-    if (header[ETHERNET_HEADER_BYTES + 6] & DONT_FRAGMENT)
+    if ((header[ETHERNET_HEADER_BYTES + 6] & DONT_FRAGMENT) || frame->segment_bytes != 0) {
+        stack->pmtu.generation++;
         return stack_drop(stack, STACK_COUNTER_IP_FRAG_FAILS, 0, frame_size(frame), now_us);
+    }
     return fragment_output(stack, frame, stack->interface[hop->interface].mtu_bytes, hop, now_us);
 }
 

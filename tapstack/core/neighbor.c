@@ -183,6 +183,13 @@ bool neighbor_has_failed(const struct stack *stack, unsigned interface, uint32_t
     return neighbor && neighbor->state == NEIGHBOR_FAILED;
 }
 
+bool neighbor_is_silent(const struct stack *stack, unsigned interface, uint32_t v4)
+{
+    const struct neighbor *neighbor = neighbor_table_find(stack, interface, v4);
+    return neighbor && (neighbor->state == NEIGHBOR_FAILED ||
+                        (neighbor->state == NEIGHBOR_INCOMPLETE && neighbor->requests > 1));
+}
+
 /* ---- Believing ---- */
 
 bool neighbor_is_known(const struct neighbor *neighbor)

@@ -39,6 +39,9 @@ bool neighbor_has_room(struct stack *stack, unsigned interface, uint32_t next_ho
 /* Has it just been asked for without an answer, so that frames to it are dropped? */
 bool neighbor_has_failed(const struct stack *stack, unsigned interface, uint32_t v4);
 
+/* Has it failed, or been asked more than once and not answered yet? */
+bool neighbor_is_silent(const struct stack *stack, unsigned interface, uint32_t v4);
+
 /* Is its MAC known? */
 bool neighbor_is_known(const struct neighbor *neighbor);
 

@@ -73,6 +73,13 @@ void neighbor_table_close(struct stack *stack);
 
 struct neighbor *neighbor_table_find(const struct stack *stack, unsigned interface, uint32_t v4);
 
+/* Is there any entry that was asked for and has not answered? */
+static inline bool neighbor_table_has_unanswered(const struct neighbor_table *table)
+{
+    return !TAILQ_EMPTY(&table->line[NEIGHBOR_LINE_FAILED]) ||
+           !TAILQ_EMPTY(&table->line[NEIGHBOR_LINE_UNANSWERED]);
+}
+
 /* A new entry in state NEIGHBOR_NONE, for the caller to give another. wanted: we have something to
    send to it; else it only asked. Returns NULL when there is no room. */
 struct neighbor *neighbor_table_create(struct stack *stack, unsigned interface, uint32_t v4,

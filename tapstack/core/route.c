@@ -162,6 +162,14 @@ const struct route *route_find_on(const struct route_table *table, uint32_t dest
     return find_route(table, destination_v4, (int)interface, next_hop);
 }
 
+const struct route *route_worse(const struct route *route)
+{
+    const struct route *worse = route->next;
+    while (worse && (worse->network != route->network || worse->prefix_bits != route->prefix_bits))
+        worse = worse->next;
+    return worse;
+}
+
 /* The cursor holds the bucket in its upper half and the place in the chain in the lower. */
 struct route *route_next(const struct route_table *table, uint32_t *cursor)
 {

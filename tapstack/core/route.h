@@ -68,7 +68,10 @@ struct route *route_get(const struct route_table *table, uint32_t network, unsig
 const struct route *route_find(const struct route_table *table, uint32_t destination_v4,
                                uint32_t *next_hop);
 
-/* The same among the routes over one interface. */
+/* The next best route to the same network, or NULL. */
+const struct route *route_worse(const struct route *route);
+
+/* The same as route_find among the routes over one interface. */
 const struct route *route_find_on(const struct route_table *table, uint32_t destination_v4,
                                   unsigned interface, uint32_t *next_hop);
 

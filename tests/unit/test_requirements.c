@@ -225,6 +225,75 @@ static void test_s22_rfc1122_3_3_3_fragments_for_the_path(void **state)
     net_close();
 }
 
+/* ---- RFC 1122, 3.3.1.4 and 3.3.1.5: a dead gateway gives way to another ---- */
+
+#define FIRST_V4 (PEER_V4 + 9) /* the better default gateway, which is dead */
+
+/* Pings a host beyond. Returns whether it left for the second gateway at once. */
+static bool ping_beyond(int prober)
+{
+    struct stack_probe probe = {
+        .kind = STACK_PROBE_ECHO, .destination_v4 = 0x08080808, .timeout_us = 1000};
+    assert_true(stack_probe_send(net, prober, &probe, net_now) >= 0);
+    bool by_second = false;
+    while (net_pull())
+        by_second |= bytes_get16(out_bytes + 12) == ETHERTYPE_IPV4 &&
+                     memcmp(out_bytes, peer_mac.octets, 6) == 0;
+    return by_second;
+}
+
+static void test_s20_rfc1122_3_3_1_4_dead_gateway(void **state)
+{
+    struct stack_route route;
+    uint32_t next_hop, source_v4;
+    (void)state;
+    net_open(NULL);
+    learn_peer();
+    assert_int_equal(stack_add_route_metric(net, 0, 0, FIRST_V4, 0, 0), 0);
+    assert_int_equal(stack_add_route_metric(net, 0, 0, PEER_V4, 0, 10), 0);
+    int prober = stack_probe_open(net);
+    assert_false(ping_beyond(prober)); /* waits for the first gateway */
+    assert_int_equal(neighbor_of(FIRST_V4).state, NEIGHBOR_INCOMPLETE);
+    assert_true(ping_beyond(prober)); /* the second is known, the first not yet */
+    net_wait(4000000);
+    assert_int_equal(neighbor_of(FIRST_V4).state, NEIGHBOR_FAILED);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_true(ping_beyond(prober));
+        net_wait(1000000);
+        give_arp(ARP_REPLY, &peer_mac, PEER_V4, &our_mac, OUR_V4); /* to its probes */
+    }
+    assert_int_equal(stack_find_route(net, 0x08080808, &route, &next_hop, &source_v4, net_now), 0);
+    assert_int_equal(next_hop, PEER_V4);
+    assert_int_equal(route.metric, 10);
+    /* It comes back: it is tried again when its failure is forgotten. */
+    net_wait(20000000);
+    assert_int_equal(neighbor_of(FIRST_V4).state, NEIGHBOR_NONE);
+    assert_false(ping_beyond(prober));
+    give_arp(ARP_REPLY, &far_mac, FIRST_V4, &our_mac, OUR_V4);
+    net_drain();
+    assert_false(ping_beyond(prober));
+    assert_int_equal(neighbor_of(FIRST_V4).state, NEIGHBOR_REACHABLE);
+    stack_probe_close(net, prober);
+    net_close();
+}
+
+static void test_s20_rfc1122_3_3_1_4_gateway_that_was_never_tried(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    assert_int_equal(stack_add_route_metric(net, 0, 0, FIRST_V4, 0, 0), 0);
+    assert_int_equal(stack_add_route_metric(net, 0, 0, PEER_V4, 0, 10), 0);
+    int prober = stack_probe_open(net);
+    ping_beyond(prober);
+    ping_beyond(prober);
+    assert_int_equal(neighbor_of(PEER_V4).state, NEIGHBOR_NONE);
+    net_wait(1000000); /* the first has been asked twice */
+    ping_beyond(prober);
+    assert_int_equal(neighbor_of(PEER_V4).state, NEIGHBOR_INCOMPLETE);
+    stack_probe_close(net, prober);
+    net_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +302,8 @@ int main(void)
         cmocka_unit_test(test_s22_rfc791_options_of_what_the_filter_wants_whole),
         cmocka_unit_test(test_s20_rfc1812_5_2_7_1_dead_next_hop_is_told_every_time),
         cmocka_unit_test(test_s22_rfc1122_3_3_3_fragments_for_the_path),
+        cmocka_unit_test(test_s20_rfc1122_3_3_1_4_dead_gateway),
+        cmocka_unit_test(test_s20_rfc1122_3_3_1_4_gateway_that_was_never_tried),
     };
     return cmocka_run_group_tests_name("requirements", tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
    (RFC 1191, RFC 5927; RFC 9293 MUST-54 to MUST-57). */
 #include "tcp_harness.h"
 
+#include "../../tapstack/core/state.h"
+
 /* Expects all of first to behind_last in segments of size bytes, the last one shorter. */
 static void out_run(uint32_t first, uint32_t behind_last, uint32_t size)
 {
@@ -296,6 +298,19 @@ static void in_time_more_is_tried_again(void **state)
     assert_int_equal(known().mtu_bytes, 0);
 }
 
+/* The way out has changed to a link that takes less: what was made for the old one is lost, once. */
+static void a_smaller_link_is_noticed(void **state)
+{
+    (void)state;
+    establish("mss 1460");
+    h.stack->interface[0].mtu_bytes = 900;
+    send_bytes(8000);
+    out_run(1, 8001, 860);
+    assert_int_equal(info().pmtu, 900);
+    assert_int_equal(info().timeouts, 0);
+    assert_int_equal(count_of(STACK_COUNTER_IP_FRAG_FAILS), 1);
+}
+
 static void a_flush_forgets(void **state)
 {
     (void)state;
@@ -402,6 +417,7 @@ int main(void)
         harness_test(df_follows_its_setting),
         harness_test(connections_share_what_is_known),
         harness_test(in_time_more_is_tried_again),
+        harness_test(a_smaller_link_is_noticed),
         harness_test(a_flush_forgets),
         harness_test(a_recovery_ends),
         harness_test(fin_goes_again),
