@@ -119,6 +119,8 @@
             "datagrams of all sockets, in and out")                                                \
     SETTING(igmp_groups_max, "igmp.groups_max", 256, 0, 65536, "",                                 \
             "multicast groups the host is a member of at most")                                    \
+    SETTING(tcp_profile, "tcp.profile", 0, 0, 1, "",                                               \
+            "look like 0 Linux, 1 BSD: sets others, which may be set behind it")                   \
     SETTING(tcp_window_scaling, "tcp.window_scaling", 1, 0, 1, "",                                 \
             "offer window scaling (RFC 7323, 2)")                                                  \
     SETTING(tcp_window_scale, "tcp.window_scale", 8, 0, 14, "", "the shift count we offer")        \
@@ -186,6 +188,8 @@
         "timeouts awaited before a path is believed to take less than it has taken (RFC 5927)")    \
     SETTING(tcp_port_first, "tcp.port_first", 32768, 1, 65535, "", "first ephemeral port")         \
     SETTING(tcp_port_last, "tcp.port_last", 60999, 1, 65535, "", "last ephemeral port")            \
+    SETTING(tcp_push_bursts, "tcp.push_bursts", 1, 0, 1, "",                                       \
+            "PSH ends every super-frame: the receiver waits for no more of it")                    \
     SETTING(tcp_segmentation_offload, "tcp.segmentation_offload", 1, 0, 1, "",                     \
             "send super-frames where the interface can")
 

@@ -532,6 +532,11 @@ static void option_store(struct tcp_options_set *set, enum stack_option option, 
     }
 }
 
+static uint32_t socket_end(const struct tcp_socket *socket)
+{
+    return socket->snd.una + socket->send.used;
+}
+
 int stack_set_option(struct stack *stack, int handle, enum stack_option option, uint64_t value,
                      uint64_t now_us)
 {
@@ -548,6 +553,8 @@ int stack_set_option(struct stack *stack, int handle, enum stack_option option, 
         if (value && socket->deadline[TCP_TIMER_DELAYED_ACK] != TCP_NEVER)
             tcp_receive_ack_now(stack, socket, STACK_REASON_ACK_QUICK);
     }
+    if (option == STACK_OPTION_NODELAY && value && seq_lt(socket->snd.nxt, socket_end(socket)))
+        socket->force_partial = true; /* also what a cork holds back */
     if (option == STACK_OPTION_MAXIMUM_SEGMENT && socket->entry.state > TCP_LISTEN)
         tcp_out_update_mss(stack, socket);
     if (option == STACK_OPTION_KEEPALIVE || option == STACK_OPTION_KEEPIDLE_US) {

@@ -86,7 +86,8 @@ const struct stack_setting_info *stack_setting_info(unsigned index);
 /* The number of a setting by its dotted name, or -1. */
 int stack_setting_find(const char *name);
 uint64_t stack_setting_get(const struct stack_settings *settings, unsigned index);
-/* Returns 0, or STACK_INVALID when value is out of bounds. */
+/* Setting tcp.profile sets those that hosts are told apart by on the wire.
+   Returns 0, or STACK_INVALID when value is out of bounds. */
 int stack_setting_set(struct stack_settings *settings, unsigned index, uint64_t value);
 
 /* A new stack, or NULL without memory. config is copied. */

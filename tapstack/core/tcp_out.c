@@ -334,6 +334,8 @@ static uint32_t out_frame_limit(const struct stack *stack, const struct tcp_sock
     uint32_t most = route ? stack->interface[route->interface].segment_max_bytes : 0;
     if (most <= mss + FRAME_HEADER_MAX || !stack->settings.tcp_segmentation_offload)
         return mss;
+    if (seq_gt(socket->snd.up, socket->snd.nxt))
+        return mss; /* the urgent pointer counts from each segment's own number */
     most -= FRAME_HEADER_MAX;
     return most - most % mss;
 }
@@ -422,7 +424,8 @@ static bool out_plan_data(struct stack *stack, struct tcp_socket *socket, struct
     plan->sequence = socket->snd.nxt;
     plan->size = size;
     plan->flags = TCP_ACK;
-    if (seq_ge(end, socket->snd.push) && seq_gt(socket->snd.push, socket->snd.nxt))
+    bool written = seq_ge(end, socket->snd.push) && seq_gt(socket->snd.push, socket->snd.nxt);
+    if (written || (size > plan->mss && !socket->hold_partial && stack->settings.tcp_push_bursts))
         plan->flags |= TCP_PSH; /* the last byte of a write is in it (MUST-61, SHLD-27) */
     if (fin)
         plan->flags |= TCP_FIN;
@@ -445,8 +448,8 @@ static void out_advance(struct tcp_socket *socket, const struct out_plan *plan, 
         socket->snd.small = plan->sequence + plan->size;
     if (seq_gt(end, socket->snd.max) && socket->timed_at == 0 &&
         plan->sequence == socket->snd.max) {
-        socket->snd.timed = end;
-        socket->timed_at = now_us;
+        socket->snd.timed = plan->size > plan->mss ? plan->sequence + plan->mss : end;
+        socket->timed_at = now_us; /* of a super-frame its first segment is */
     }
     socket->snd.nxt = end;
     socket->snd.max = seq_max(socket->snd.max, end);

@@ -68,6 +68,9 @@ void tcp_reset_send(struct stack *stack, struct tcp_socket *socket, enum stack_r
         .sequence = socket->snd.max,
         .acknowledgment = socket->rcv.nxt,
         .flags = TCP_RST | TCP_ACK,
+        .options_present = socket->timestamps ? TCP_OPTION_TIMESTAMPS : 0, /* RFC 7323, 3.2 */
+        .timestamp_value = tcp_out_timestamp(stack, socket->ts_offset, now_us),
+        .timestamp_echo = socket->ts_recent,
     };
     stack_count(stack, STACK_COUNTER_TCP_OUT_RSTS);
     stack_event_add(stack, STACK_EVENT_RESET, socket->entry.id, now_us, reason, header.sequence, 0,

@@ -368,6 +368,7 @@ static void open_stack(struct run *run)
     struct stack_interface_config interface = {.name = "script",
                                                .mac = local_mac,
                                                .mtu_bytes = run->mtu_bytes,
+                                               .segment_max_bytes = 65535,
                                                .address_v4 = run->local_v4,
                                                .prefix_bits = run->prefix_bits};
     struct script_place head = {1, 1};

@@ -1,8 +1,8 @@
 /* What stands at a script's head: packetdrill's --name=value, settings of the stack, sysctl lines.
 
-   A name that is not known is an error. Of packetdrill's own names those that only say how it talks
-   to a kernel (--tcp_ts_tick_usecs apart, which is checked here) have nothing to say here and are
-   taken when their value asks for nothing else than what is done anyway. */
+   A name that is not known is an error, and so is a sysctl that asks for what this stack does not
+   do. Of packetdrill's own names those that only say how it talks to a kernel have no meaning here
+   and are taken. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,15 +77,84 @@ static const struct {
     {"tcp_keepalive_probes", "tcp.keepalive_probes", 1},
     {"tcp_max_tw_buckets", "tcp.time_wait_max", 1},
     {"tcp_rto_min_us", "tcp.rto_min", 1},
+    {"tcp_rto_max_ms", "tcp.rto_max", 1000},
+    {"tcp_reordering", "tcp.duplicate_threshold", 1},
 };
+
+/* Names that ask for something this stack does, or does not do, in any case: the one value that is
+   true here. NULL: how Linux cuts bursts into frames, which a script does not see. */
+static const struct {
+    const char *linux_name;
+    const char *value;
+} fixed[] = {
+    {"tcp_dsack", "1"},
+    {"tcp_fack", "0"},
+    {"tcp_frto", "0"},
+    {"tcp_recovery", "0"},
+    {"tcp_early_retrans", "0"},
+    {"tcp_ecn", "0"},
+    {"tcp_fastopen", "0"},
+    {"tcp_syncookies", "0"},
+    {"tcp_mtu_probing", "0"},
+    {"tcp_autocorking", "0"},
+    {"tcp_congestion_control", "reno"},
+    {"tcp_notsent_lowat", "4294967295"},
+    {"tcp_no_metrics_save", "1"},
+    {"tcp_moderate_rcvbuf", "0"},
+    {"tcp_min_tso_segs", NULL},
+    {"tcp_tso_win_divisor", NULL},
+    {"tcp_tso_rtt_log", NULL},
+};
+
+/* tcp_rmem="4096 131072 6291456": Linux takes the shift count it offers from the last of them. */
+static void set_buffer(struct run *run, struct script_place place, const char *linux_name,
+                       const char *value)
+{
+    bool receive = strcmp(linux_name, "tcp_rmem") == 0;
+    unsigned long long least, usual, most;
+    char text[32];
+    if (sscanf(value, "%llu %llu %llu", &least, &usual, &most) != 3 || most == 0)
+        run_fail(run, place, "%s: \"LEAST USUAL MOST\" is meant, not \"%s\"", linux_name, value);
+    snprintf(text, sizeof text, "%llu", most);
+    set_stack(run, place, receive ? "tcp.receive_buffer" : "tcp.send_buffer", text);
+    if (!receive)
+        return;
+    int shift = 63 - __builtin_clzll(most) - 15;
+    snprintf(text, sizeof text, "%d", shift < 0 ? 0 : shift > 14 ? 14 : shift);
+    set_stack(run, place, "tcp.window_scale", text);
+}
+
+static bool set_fixed(struct run *run, struct script_place place, const char *linux_name,
+                      const char *value)
+{
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (strcmp(fixed[i].linux_name, linux_name) != 0)
+            continue;
+        if (fixed[i].value && strcmp(fixed[i].value, value) != 0)
+            run_fail(run, place, "net.ipv4.%s can only be %s here, not \"%s\"", linux_name,
+                     fixed[i].value, value);
+        return true;
+    }
+    return false;
+}
 
 static void set_sysctl(struct run *run, struct script_place place, const char *linux_name,
                        const char *value)
 {
-    char scaled[32];
+    char scaled[32], *end;
+    if (strcmp(linux_name, "tcp_rmem") == 0 || strcmp(linux_name, "tcp_wmem") == 0) {
+        set_buffer(run, place, linux_name, value);
+        return;
+    }
+    if (set_fixed(run, place, linux_name, value))
+        return;
     for (size_t i = 0; i < sizeof sysctls / sizeof *sysctls; i++)
         if (strcmp(sysctls[i].linux_name, linux_name) == 0) {
-            snprintf(scaled, sizeof scaled, "%llu", strtoull(value, NULL, 0) * sysctls[i].unit);
+            unsigned long long number = strtoull(value, &end, 0);
+            if (end == value || *end || number > UINT32_MAX)
+                run_fail(run, place, "net.ipv4.%s: a number is meant, not \"%s\"", linux_name,
+                         value);
+            snprintf(scaled, sizeof scaled, "%llu", number * sysctls[i].unit);
             set_stack(run, place, sysctls[i].name, scaled);
             return;
         }
@@ -114,23 +183,61 @@ static bool ends_with(const char *text, const char *end)
     return size >= wanted && strcmp(text + size - wanted, end) == 0;
 }
 
-/* sysctl -q net.ipv4.x=y, set_sysctls.py /proc/sys/...=y, and defaults.sh, which asks for the
-   defaults that hold here in any case. */
+/* $((15*1024*1024)): products. Returns behind it. */
+static const char *expand_product(struct run *run, struct script_place place, const char *at,
+                                  char *to, size_t room)
+{
+    unsigned long long product = 1;
+    char *end;
+    do {
+        product *= strtoull(at, &end, 10);
+        if (end == at)
+            run_fail(run, place, "of the shell's arithmetic only $((A*B)) is known here");
+        at = end + strspn(end, " ");
+    } while (*at++ == '*');
+    if (at[-1] != ')' || *at != ')')
+        run_fail(run, place, "of the shell's arithmetic only $((A*B)) is known here");
+    snprintf(to, room, "%llu", product);
+    return at + 1;
+}
+
+/* The next word as the shell takes it: quotes keep blanks together. Returns false at the end. */
+static bool next_word(struct run *run, struct script_place place, const char **at, char *word,
+                      size_t room)
+{
+    size_t size = 0;
+    char quote = 0;
+    *at += strspn(*at, " \t\r\n;&");
+    if (**at == '\0')
+        return false;
+    for (; **at && (quote || !strchr(" \t\r\n;&", **at)) && size + 24 < room; ++*at) {
+        if (**at == quote || (!quote && (**at == '"' || **at == '\''))) {
+            quote = quote ? 0 : **at;
+        } else if (quote != '\'' && strncmp(*at, "$((", 3) == 0) {
+            *at = expand_product(run, place, *at + 3, word + size, room - size) - 1;
+            size += strlen(word + size);
+        } else {
+            word[size++] = **at;
+        }
+    }
+    word[size] = '\0';
+    return true;
+}
+
+/* sysctl -q net.ipv4.x=y, set_sysctls.py /proc/sys/...=y; also defaults.sh, which asks for the
+   defaults that hold here in any case, and what puts sysctls back at the end. */
 void run_command(struct run *run, const struct script_event *event)
 {
-    char text[1024], *rest = text, *word;
+    const char *at = event->text;
+    char word[512];
     bool known = false;
-    if (strlen(event->text) >= sizeof text)
-        run_fail(run, event->place, "this command is too long");
-    strcpy(text, event->text);
-    while ((word = strtok_r(rest, " \t\r\n;&", &rest)) != NULL) {
+    while (next_word(run, event->place, &at, word, sizeof word)) {
         if (ends_with(word, "defaults.sh") || strcmp(word, "sysctl") == 0 ||
-            ends_with(word, "set_sysctls.py"))
+            ends_with(word, "set_sysctls.py") || strstr(word, "/sysctl_restore_"))
             known = true;
         else if (!known || (word[0] != '-' && !command_word(run, event->place, word)))
             run_fail(run, event->place,
-                     "commands are not run here: only sysctl lines are "
-                     "understood, not \"%s\"",
+                     "commands are not run here: only sysctl lines are understood, not \"%s\"",
                      word);
     }
     if (run->stack)
@@ -166,20 +273,24 @@ static void set_named(struct run *run, const struct script_setting *setting)
     set_stack(run, setting->place, name, equals + 1);
 }
 
-/* What FreeBSD shows: no quick ACKs at first, a receive buffer of 64 KiB and so a shift of 6; SYNs
-   after 1, 3.2, 7.4 s and on. */
 static void set_profile(struct run *run, const struct script_setting *setting)
 {
-    static const char *const bsd[][2] = {{"tcp.quick_ack_segments", "0"},
-                                         {"tcp.receive_buffer", "65536"},
-                                         {"tcp.window_scale", "6"},
-                                         {"tcp.syn_slack", "200ms"}};
-    if (strcmp(setting->value, "linux") == 0)
-        return;
-    if (strcmp(setting->value, "bsd") != 0)
+    bool bsd = strcmp(setting->value, "bsd") == 0;
+    if (!bsd && strcmp(setting->value, "linux") != 0)
         run_fail(run, setting->place, "--profile is linux or bsd, not \"%s\"", setting->value);
-    for (size_t i = 0; i < sizeof bsd / sizeof *bsd; i++)
-        set_stack(run, setting->place, bsd[i][0], bsd[i][1]);
+    set_stack(run, setting->place, "tcp.profile", bsd ? "1" : "0");
+}
+
+/* packetdrill's names for what it does to a kernel, or how it looks, without a meaning here. */
+static bool is_idle(const char *name)
+{
+    static const char *const names[] = {"define",       "mss",   "send_omit_free", "non_fatal",
+                                        "verbose",      "debug", "code_command",   "code_format",
+                                        "code_sockopt", "speed", "init_scripts"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
 }
 
 static void set_one(struct run *run, const struct script_setting *setting)
@@ -213,7 +324,7 @@ static void set_one(struct run *run, const struct script_setting *setting)
         set_profile(run, setting);
     else if (strcmp(name, "set") == 0)
         set_named(run, setting);
-    else if (strcmp(name, "non_fatal") != 0 && strcmp(name, "verbose") != 0)
+    else if (!is_idle(name))
         run_fail(run, setting->place, "unknown setting --%s", name);
 }
 

@@ -44,6 +44,7 @@ static void test_bounds(void **state)
     stack_settings_default(&settings);
     for (unsigned i = 0; i < stack_setting_count(); i++) {
         const struct stack_setting_info *info = stack_setting_info(i);
+        stack_settings_default(&settings); /* one of them sets others */
         if (info->least > 0)
             assert_int_equal(stack_setting_set(&settings, i, info->least - 1), STACK_INVALID);
         assert_int_equal(stack_setting_set(&settings, i, info->most + 1), STACK_INVALID);
@@ -102,6 +103,25 @@ static void test_error_texts(void **state)
     assert_string_equal(stack_error_text(INT32_MIN), "unknown error");
 }
 
+static void test_profile_sets_others(void **state)
+{
+    struct stack_settings settings, linux_like;
+    unsigned profile = (unsigned)stack_setting_find("tcp.profile");
+    unsigned buffer = (unsigned)stack_setting_find("tcp.receive_buffer");
+    (void)state;
+    stack_settings_default(&settings);
+    linux_like = settings;
+    assert_int_equal(stack_setting_set(&settings, profile, 1), 0);
+    assert_int_equal(settings.tcp_quick_ack_segments, 0);
+    assert_int_equal(settings.tcp_receive_buffer, 65536);
+    assert_int_equal(settings.tcp_window_scale, 6);
+    assert_int_equal(settings.tcp_syn_slack_us, 200000);
+    assert_int_equal(stack_setting_set(&settings, buffer, 100000), 0);
+    assert_int_equal(settings.tcp_receive_buffer, 100000);
+    assert_int_equal(stack_setting_set(&settings, profile, 0), 0);
+    assert_memory_equal(&settings, &linux_like, sizeof settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +129,7 @@ int main(void)
         cmocka_unit_test(test_every_row_makes_sense),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_set_reaches_its_field),
+        cmocka_unit_test(test_profile_sets_others),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_error_texts),
     };
