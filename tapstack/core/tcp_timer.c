@@ -105,7 +105,8 @@ static bool timer_is_r2_reached(const struct stack *stack, const struct tcp_sock
 
 static bool timer_retransmit_syn(struct stack *stack, struct tcp_socket *socket, uint64_t now_us)
 {
-    bool active = socket->entry.state == TCP_SYN_SENT;
+    bool active =
+        !socket->passive; /* also in a simultaneous open's SYN-RECEIVED: MUST-11, MUST-23 */
     uint64_t most = active ? socket->options.syn_retries : stack->settings.tcp_synack_retries;
     if (socket->retransmits >= most)
         return timer_give_up(stack, socket, now_us);
