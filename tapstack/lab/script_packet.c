@@ -129,7 +129,7 @@ static void parse_timestamps(struct reader *reader, struct script_option *option
     option_number(reader, option, UINT32_MAX, "a timestamp");
 }
 
-static unsigned hexadecimal(struct reader *reader, char c)
+static unsigned hexadecimal(struct reader *reader, struct script_place place, char c)
 {
     if (c >= '0' && c <= '9')
         return (unsigned)(c - '0');
@@ -137,20 +137,20 @@ static unsigned hexadecimal(struct reader *reader, char c)
         return (unsigned)(c - 'a') + 10;
     if (c >= 'A' && c <= 'F')
         return (unsigned)(c - 'A') + 10;
-    script_fail(reader, reader->token.place, "hexadecimal digits are meant here");
+    script_fail(reader, place, "a cookie in hexadecimal digits is meant here");
 }
 
-/* FO 0123456789abcdef: the cookie in hexadecimal, or none. It may look like a number or a word. */
+/* FO 0123456789abcdef: the cookie in hexadecimal, or none. */
 static void parse_fast_open(struct reader *reader, struct script_option *option)
 {
+    struct token digits = token_hexadecimal(reader);
     option->kind = TCP_KIND_FAST_OPEN;
-    const struct token *token = &reader->token;
-    while (token->kind == TOKEN_WORD || token->kind == TOKEN_INTEGER) {
-        for (size_t i = 0; i + 1 < token->size && option->size < sizeof option->bytes; i += 2)
-            option->bytes[option->size++] = (uint8_t)(hexadecimal(reader, token->text[i]) << 4 |
-                                                      hexadecimal(reader, token->text[i + 1]));
-        token_next(reader);
-    }
+    if (digits.size % 2 != 0 || digits.size / 2 > sizeof option->bytes)
+        script_fail(reader, digits.place, "a cookie in hexadecimal digits is meant here");
+    for (size_t i = 0; i < digits.size; i += 2)
+        option->bytes[option->size++] =
+            (uint8_t)(hexadecimal(reader, digits.place, digits.text[i]) << 4 |
+                      hexadecimal(reader, digits.place, digits.text[i + 1]));
 }
 
 static void option_bytes(struct reader *reader, struct script_option *option)
@@ -195,7 +195,7 @@ static void parse_option(struct reader *reader, struct script_option *option)
         option->kind = TCP_KIND_NOP;
     } else if (accept_word(reader, "eol")) {
         option->kind = TCP_KIND_END;
-    } else if (accept_word(reader, "FO")) {
+    } else if (token_is_word(reader, "FO")) {
         parse_fast_open(reader, option);
     } else if (accept_word(reader, "kind")) {
         parse_numbered(reader, option);

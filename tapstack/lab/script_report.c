@@ -55,6 +55,24 @@ static bool print_segment(FILE *to, const struct stack_event *event, uint32_t ba
     }
 }
 
+static const char *state_name(unsigned kind, uint32_t state)
+{
+    if (kind == STACK_EVENT_NEIGHBOR)
+        return neighbor_state_name(state);
+    return kind == STACK_EVENT_ADDRESS ? address_state_name(state) : tcp_state_name(state);
+}
+
+static bool names_state(const char *name)
+{
+    return strcmp(name, "from") == 0 || strcmp(name, "to") == 0;
+}
+
+static bool names_address(const char *name)
+{
+    size_t size = strlen(name);
+    return size >= 2 && strcmp(name + size - 2, "v4") == 0;
+}
+
 static void print_argument(FILE *to, const struct stack_event *event, unsigned number,
                            uint32_t base)
 {
@@ -68,8 +86,11 @@ static void print_argument(FILE *to, const struct stack_event *event, unsigned n
         fprintf(to, " %s", stack_counter_name(value));
     else if (strcmp(name, "timer") == 0)
         fprintf(to, " %s", stack_timer_name(value));
-    else if (event->kind == STACK_EVENT_STATE)
-        fprintf(to, " %s %s", name, tcp_state_name(value));
+    else if (names_state(name))
+        fprintf(to, " %s %s", name, state_name(event->kind, value));
+    else if (names_address(name))
+        fprintf(to, " %s %u.%u.%u.%u", name, value >> 24, value >> 16 & 255, value >> 8 & 255,
+                value & 255);
     else if (strcmp(name, "sequence") == 0)
         fprintf(to, " %s %u", name, value - base);
     else
@@ -114,6 +135,17 @@ static void report_end(struct run *run, uint64_t at_us)
     print_events(run);
 }
 
+/* The event that a place is in: a call that ends late is not the one under way. */
+static const struct script_event *event_at(const struct run *run, struct script_place place)
+{
+    const struct script_event *found = run->event;
+    for (const struct script_event *event = run->script->events; event; event = event->next)
+        if (event->place.line < place.line ||
+            (event->place.line == place.line && event->place.column <= place.column))
+            found = event;
+    return found;
+}
+
 static void report_text(struct run *run, struct script_place place, const char *format,
                         va_list arguments)
 {
@@ -122,7 +154,7 @@ static void report_text(struct run *run, struct script_place place, const char *
     fputc('\n', run->report);
     if (!run->event || !run->stack)
         return;
-    fprintf(run->report, "  script: %s\n", run->event->source);
+    fprintf(run->report, "  script: %s\n", event_at(run, place)->source);
     report_end(run, run->now_us);
 }
 

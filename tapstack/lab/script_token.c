@@ -231,6 +231,18 @@ struct token token_flags(struct reader *reader)
     return flags;
 }
 
+struct token token_hexadecimal(struct reader *reader)
+{
+    skip_space(reader);
+    struct token digits = {
+        .kind = TOKEN_WORD, .place = place_of(reader, reader->at), .text = reader->at};
+    while (reader->at < reader->end && isalnum((unsigned char)*reader->at))
+        advance(reader, 1);
+    digits.size = (size_t)(reader->at - digits.text);
+    token_next(reader);
+    return digits;
+}
+
 bool token_is(const struct reader *reader, const char *sign)
 {
     return reader->token.kind == TOKEN_SIGN && reader->token.size == strlen(sign) &&

@@ -48,6 +48,9 @@ void token_next(struct reader *reader);
 /* Reads on from a place inside of the text as words of TCP flags: letters, `.` and `-`. */
 struct token token_flags(struct reader *reader);
 
+/* In the place of token_next: reads letters and digits, though they may look like a number. */
+struct token token_hexadecimal(struct reader *reader);
+
 bool token_is(const struct reader *reader, const char *sign);      /* a sign */
 bool token_is_word(const struct reader *reader, const char *word); /* a word */
 bool token_accept(struct reader *reader, const char *sign);        /* and reads on */
