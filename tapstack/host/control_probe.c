@@ -33,6 +33,7 @@ struct control_probe {
     /* ping */
     uint64_t count; /* 0: until stopped */
     uint64_t interval_us, next_at;
+    uint64_t tried; /* sent, or refused by the stack */
     uint64_t sent, received, duplicates, errors, damaged;
     uint64_t rtt_min_us, rtt_max_us, rtt_sum_us, rtt_square_sum;
     /* traceroute */
@@ -217,7 +218,7 @@ static enum control_progress ping_begin(struct control_client *client)
     int sequence = probe_send(client);
     if (sequence < 0)
         return probe_refuse(client, sequence);
-    work->sent = 1;
+    work->tried = work->sent = 1;
     work->next_at = client->daemon->loop.now_us + interval_us;
     return CONTROL_STREAM;
 }
@@ -301,9 +302,10 @@ enum control_progress control_probe_ping(struct control_client *client)
         return ping_begin(client);
     if (ping_answers(client))
         return CONTROL_MORE;
-    bool more = work->count == 0 || work->sent < work->count;
+    bool more = work->count == 0 || work->tried < work->count;
     if (more && now_us >= work->next_at) {
         /* What cannot go now is lost, as on a wire. */
+        work->tried++;
         if (probe_send(client) < 0)
             work->errors++;
         else

@@ -48,11 +48,15 @@ static int log_format_prefix(int level, char *line, size_t capacity)
                     local.tm_sec, (int)(now.tv_nsec / 1000000), names[level]);
 }
 
-/* The text may be cut, the newline never is. */
+/* The text may be cut, the newline never is. What clients have said stands in some lines: it must
+   neither begin another one nor play tricks on a terminal. */
 static void log_write_line(char *line, int length)
 {
     if (length > LOG_LINE_MAX - 1)
         length = LOG_LINE_MAX - 1;
+    for (int i = 0; i < length; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
     line[length] = '\n';
     if (write(STDERR_FILENO, line, (size_t)length + 1) < 0)
         return; /* there is no other place to complain */

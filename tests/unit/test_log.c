@@ -11,6 +11,7 @@
 #include "../../tapstack/host/log.h"
 
 static char text[16 * 1024];
+static const char *message = "message"; /* what is written */
 
 /* Writes count messages of one place; what has come out is in text. Returns its lines. */
 static unsigned lines_of(struct log_site *site, int level, unsigned count)
@@ -20,7 +21,7 @@ static unsigned lines_of(struct log_site *site, int level, unsigned count)
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
     for (unsigned i = 0; i < count; i++)
-        log_write_limited(site, level, "message %u", i);
+        log_write_limited(site, level, "%s %u", message, i);
     dup2(before, STDERR_FILENO);
     close(ends[1]);
     close(before);
@@ -59,11 +60,22 @@ static void test_the_level_comes_first(void **state)
     assert_int_equal(site.count, 0);
 }
 
+static void test_a_message_is_one_line(void **state)
+{
+    struct log_site site = {0};
+    (void)state;
+    message = "one\ntwo\033[2J\x7f \xc3\xa4";
+    assert_int_equal(lines_of(&site, LOG_LEVEL_WARNING, 1), 1);
+    assert_non_null(strstr(text, "warning: one?two?[2J? \xc3\xa4 0\n"));
+    message = "message";
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_place_writes_a_few_lines_a_second),
         cmocka_unit_test(test_the_level_comes_first),
+        cmocka_unit_test(test_a_message_is_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
