@@ -74,11 +74,12 @@ static void check_frame(const struct frame *frame)
     require(header.ttl > 0);
     require(frame->segment_bytes != 0 ||
             header.total_bytes <= stack_interface(stack, frame->interface)->mtu_bytes);
-    /* A timestamp option may be of a length that our stamp leaves a rest of, too small for the next:
-       for the next router to complain about (RFC 791, 3.1). */
+    /* Our stamp may be the last that a timestamp option has room for, or our counting the last that
+       its overflow can hold: for the next router to complain about (RFC 791, 3.1). */
     require(ipv4_options_parse(bytes + ETHERNET_HEADER_BYTES, header.header_bytes, &options,
                                &pointer) == 0 ||
-            (options.timestamp && pointer == options.timestamp + 2));
+            (options.timestamp &&
+             (pointer == options.timestamp + 2 || pointer == options.timestamp + 3)));
 }
 
 static void pump(void)
