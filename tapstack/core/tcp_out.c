@@ -490,10 +490,13 @@ static int out_retransmit(struct stack *stack, struct tcp_socket *socket, struct
 }
 
 /* An ACK stands at the end of what was sent; when the window has shrunk below that, at its edge, or
-   the peer would not take it. */
+   the peer would not take it. A peer that merely rounds its window down (RFC 7323, 2.4) does take
+   it, and would take one at the edge for a duplicate and answer. */
 static uint32_t out_ack_sequence(const struct tcp_socket *socket)
 {
-    return seq_min(socket->snd.max, socket->snd.una + socket->snd.wnd);
+    uint32_t edge = socket->snd.una + socket->snd.wnd;
+    bool is_rounded = socket->snd.max - edge < 1U << socket->snd_wscale;
+    return is_rounded ? socket->snd.max : seq_min(socket->snd.max, edge);
 }
 
 /* A segment without data: an ACK; or a probe, whose old sequence number makes the peer answer
