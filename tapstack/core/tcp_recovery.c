@@ -64,7 +64,7 @@ static void recovery_confirm_neighbor(struct stack *stack, const struct tcp_sock
 
 /* RFC 6298, 2.2 to 2.5, in microseconds. The least RTO is taken as the least allowance for
    variation, on top of the round trip: on a path of steady delay a peer's delayed ACK would else
-   come too late. */
+   come too late. Nor is it less than what a tick of the timestamps leaves open: G. */
 void tcp_recovery_sample_rtt(struct stack *stack, struct tcp_socket *socket, uint32_t rtt_us,
                              uint64_t now_us)
 {
@@ -85,6 +85,8 @@ void tcp_recovery_sample_rtt(struct stack *stack, struct tcp_socket *socket, uin
     uint64_t allowance = 4ULL * socket->rttvar_us;
     if (allowance < settings->tcp_rto_min_us)
         allowance = settings->tcp_rto_min_us;
+    if (socket->timestamps && allowance < settings->tcp_timestamp_tick_us)
+        allowance = settings->tcp_timestamp_tick_us;
     socket->backoff = 0;
     socket->rto_us = recovery_clamp(socket->srtt_us + allowance, 0, settings->tcp_rto_max_us);
     stack_event_add(stack, STACK_EVENT_RTT, socket->entry.id, now_us, rtt_us, socket->srtt_us,
