@@ -11,12 +11,13 @@
 
 #include "../../tapstack/wire/ipv4.h"
 
+static const uint64_t PATIENCE_US = 50000000; /* less than tcp.fin_wait_2 */
 static const uint64_t UNOPENED_S = 400; /* an end waits so long for a peer that has given up */
 
-static uint8_t pattern(const struct end *sender, uint32_t offset)
+static uint8_t pattern(const struct end *sender, unsigned generation, uint32_t offset)
 {
     return (uint8_t)(offset * 13 + (offset >> 8) * 3 + (offset >> 16) +
-                     (uint32_t)(sender->number * 29 + sender->side * 101));
+                     (uint32_t)(sender->number * 29 + sender->side * 101) + generation * 59);
 }
 
 /* The descriptor that the end has in a packet script. */
@@ -35,6 +36,19 @@ static void end_close(struct run *run, struct end *end)
     stack_close(sim_stack(run, end->side), end->socket, end->done_at);
 }
 
+/* Begins anew with the same ports, when that is planned; what came so far was checked. */
+static void end_repeat(struct run *run, struct end *end)
+{
+    if (end->generation == run->plan->connection[end->number].repeats || run->result->failure[0])
+        return;
+    *end = (struct end){.side = end->side,
+                        .number = end->number,
+                        .random = end->random,
+                        .generation = end->generation + 1,
+                        .can_accept = end->can_accept,
+                        .next_at = sim_now(run)};
+}
+
 static void end_finish(struct run *run, struct end *end, int error)
 {
     end->state = END_DONE;
@@ -45,6 +59,8 @@ static void end_finish(struct run *run, struct end *end, int error)
         printf("      connection %d, %c: done: %s, sent %u, received %u\n", end->number,
                "AB"[end->side], error ? stack_error_text(error) : "in order", end->sent,
                end->received);
+    check_end(run, end);
+    end_repeat(run, end);
 }
 
 static void option_set(struct run *run, const struct end *end, int socket, enum stack_option option,
@@ -61,7 +77,7 @@ static void option_set(struct run *run, const struct end *end, int socket, enum 
 static void options_keepalive(struct run *run, const struct end *end, int socket)
 {
     /* The peer may vanish and its reset be lost: only keep-alive finds that out. */
-    bool may_vanish = !plan_is_strict(&run->plan->connection[end->number]);
+    bool may_vanish = !plan_is_strict(run->plan, (unsigned)end->number);
     uint64_t idle_us = sim_end_plan(run, end)->keepalive_us;
     if (!may_vanish && !idle_us)
         return;
@@ -92,7 +108,28 @@ static void options_set(struct run *run, const struct end *end, int socket)
         option_set(run, end, socket, STACK_OPTION_CORK, 1, "SOL_TCP, TCP_CORK");
     if (plan->delays_all_acks)
         option_set(run, end, socket, STACK_OPTION_QUICK_ACK, 0, "SOL_TCP, TCP_QUICKACK");
+    if (plan->user_timeout_us)
+        option_set(run, end, socket, STACK_OPTION_USER_TIMEOUT_US, plan->user_timeout_us,
+                   "SOL_TCP, TCP_USER_TIMEOUT");
+    if (plan->defer_accept_us && socket != end->socket)
+        option_set(run, end, socket, STACK_OPTION_DEFER_ACCEPT_US, plan->defer_accept_us,
+                   "SOL_TCP, TCP_DEFER_ACCEPT");
     options_keepalive(run, end, socket);
+}
+
+/* An earlier connection may still have the ports, in TIME-WAIT here: later, then. */
+static void end_connect_failed(struct run *run, struct end *end, int result)
+{
+    bool ports_rest = end->generation > 0 && result == STACK_IN_USE;
+    if (!ports_rest && !(result == STACK_NO_MEMORY && run->plan->memory_fails_ppm)) {
+        sim_fail(run, end->side, end->number, "connect: %s", stack_error_text(result));
+        return;
+    }
+    keep_call(run, end, "close(3) = 0");
+    if (end->socket > 0)
+        stack_close(sim_stack(run, end->side), end->socket, sim_now(run));
+    end->socket = 0;
+    end->state = END_WAITING;
 }
 
 static void end_connect(struct run *run, struct end *end)
@@ -102,6 +139,10 @@ static void end_connect(struct run *run, struct end *end)
     struct stack_endpoint remote = {ip_address_from_v4(world_address(1 - end->side)),
                                     sim_port(1 - end->side, end->number)};
     end->socket = stack_open(stack, IPV4_PROTOCOL_TCP);
+    if (end->socket < 0) {
+        end_connect_failed(run, end, end->socket);
+        return;
+    }
     end->state = END_OPEN;
     keep_call(run, end, "socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
     keep_call(run, end, "fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0");
@@ -110,9 +151,10 @@ static void end_connect(struct run *run, struct end *end)
     int result = stack_bind(stack, end->socket, &local);
     if (result == 0)
         result = stack_connect(stack, end->socket, &remote, sim_now(run));
-    if (result != STACK_IN_PROGRESS)
-        sim_fail(run, end->side, end->number, "connect: %s", stack_error_text(result));
-    keep_call(run, end, "connect(3, ..., ...) = -1 EINPROGRESS");
+    if (result == STACK_IN_PROGRESS)
+        keep_call(run, end, "connect(3, ..., ...) = -1 EINPROGRESS");
+    else
+        end_connect_failed(run, end, result);
 }
 
 static void end_listen(struct run *run, struct end *end)
@@ -135,12 +177,9 @@ static void end_accept(struct run *run, struct end *end)
 {
     struct stack *stack = sim_stack(run, end->side);
     int socket = stack_accept(stack, run->listener[end->number]);
+    end->can_accept = false;
     if (socket < 0)
         return;
-    if (end->state != END_WAITING) {
-        sim_fail(run, end->side, end->number, "accepted twice");
-        return;
-    }
     end->socket = socket;
     end->state = END_OPEN;
     end->connected = end->can_send = end->can_receive = true;
@@ -200,7 +239,7 @@ static void end_send(struct run *run, struct end *end)
     size_t size = chunk_draw(end, plan->write_max);
     size = size < plan->bytes - end->sent ? size : plan->bytes - end->sent;
     for (size_t i = 0; i < size; i++)
-        run->bytes[i] = pattern(end, end->sent + (uint32_t)i);
+        run->bytes[i] = pattern(end, end->generation, end->sent + (uint32_t)i);
     int flags = send_flags_draw(plan, end);
     ptrdiff_t taken = plan->zero_copy ? send_zero_copy(run, end, size, flags)
                                       : stack_send(sim_stack(run, end->side), end->socket,
@@ -217,7 +256,8 @@ static void end_send(struct run *run, struct end *end)
     }
 }
 
-static ptrdiff_t receive_zero_copy(struct run *run, const struct end *end, size_t size)
+/* Some of what is taken out goes on counting as buffer until the next time. */
+static ptrdiff_t receive_zero_copy(struct run *run, struct end *end, size_t size)
 {
     struct stack *stack = sim_stack(run, end->side);
     struct frame_piece piece[2] = {{NULL, 0}, {NULL, 0}};
@@ -229,7 +269,8 @@ static ptrdiff_t receive_zero_copy(struct run *run, const struct end *end, size_
     memcpy(run->bytes, piece[0].data, first);
     if (first < size)
         memcpy(run->bytes + first, piece[1].data, size - first);
-    stack_recv_consume(stack, end->socket, size, 0, sim_now(run));
+    end->held = random_chance(&end->random, 30) ? size : 0;
+    stack_recv_consume(stack, end->socket, size, end->held, sim_now(run));
     return (ptrdiff_t)size;
 }
 
@@ -249,11 +290,11 @@ static void end_take_bytes(struct run *run, struct end *end, size_t size)
     struct end *sender = &run->end[end->number][1 - end->side];
     for (size_t i = 0; i < size; i++) {
         uint32_t offset = end->received + (uint32_t)i;
-        if (run->bytes[i] != pattern(sender, offset))
+        if (run->bytes[i] != pattern(sender, end->generation, offset))
             sim_fail(run, end->side, end->number, "wrong byte at %u", offset);
     }
     end->received += (uint32_t)size;
-    if (end->received > sender->sent)
+    if (sender->generation == end->generation && end->received > sender->sent)
         sim_fail(run, end->side, end->number, "more received than sent");
     end_rebuffer(run, end);
 }
@@ -286,7 +327,10 @@ static bool wants_to_send(const struct run *run, const struct end *end)
            (plan->ending != ENDING_READ_THEN_SEND || end->peer_ended);
 }
 
-static bool wants_to_receive(const struct end *end) { return end->can_receive && !end->peer_ended; }
+static bool wants_to_receive(const struct end *end)
+{
+    return end->can_receive && !end->peer_ended && !end->is_deaf;
+}
 
 static bool wants_to_end(const struct run *run, const struct end *end)
 {
@@ -300,9 +344,36 @@ static bool wants_to_end(const struct run *run, const struct end *end)
         return all_sent && end->peer_ended;
     case ENDING_CLOSE_WHEN_DONE:
         return all_sent && (end->received >= expected || end->peer_ended);
+    case ENDING_DEAF:
+        return all_sent;
     default:
         return end->sent + end->received >= plan->until_bytes || (all_sent && end->peer_ended);
     }
+}
+
+/* Takes its time once before the end. A peer in FIN-WAIT-2 does not wait for ever; what it said must
+   have been read by then. */
+static bool end_lingers(struct run *run, struct end *end)
+{
+    const struct end_plan *plan = sim_end_plan(run, end);
+    if (!plan->linger_us || end->lingered)
+        return false;
+    end->lingered = true;
+    bool may_tire = !end->peer_ended && plan->linger_us > PATIENCE_US;
+    end->next_at = sim_now(run) + (may_tire ? PATIENCE_US : plan->linger_us);
+    return true;
+}
+
+static void end_turn_deaf(struct run *run, struct end *end)
+{
+    const struct end_plan *plan = sim_end_plan(run, end);
+    if (plan->ending != ENDING_DEAF || end->is_deaf || !end->connected ||
+        end->sent + end->received < plan->until_bytes)
+        return;
+    end->is_deaf = true;
+    int result =
+        stack_shutdown(sim_stack(run, end->side), end->socket, STACK_SHUTDOWN_READ, sim_now(run));
+    keep_call(run, end, "shutdown(%d, SHUT_RD) = %d", fd_of(run, end), result ? -1 : 0);
 }
 
 static void end_shut_down(struct run *run, struct end *end)
@@ -336,26 +407,50 @@ static bool end_is_ready(const struct run *run, const struct end *end)
 {
     const struct connection_plan *plan = &run->plan->connection[end->number];
     if (end->state == END_WAITING)
-        return plan->opens[end->side] && !plan->absent;
+        return plan->opens[end->side] || end->can_accept;
     if (end->state != END_OPEN)
         return false;
-    return wants_to_send(run, end) || wants_to_receive(end) || wants_to_end(run, end);
+    return end->held > 0 || wants_to_send(run, end) || wants_to_receive(end) ||
+           wants_to_end(run, end);
+}
+
+static void end_act_open(struct run *run, struct end *end)
+{
+    if (end->held > 0)
+        stack_recv_held(sim_stack(run, end->side), end->socket, end->held = 0, sim_now(run));
+    if (wants_to_receive(end))
+        end_receive(run, end);
+    if (end->state == END_OPEN && wants_to_send(run, end))
+        end_send(run, end);
+    if (end->state == END_OPEN)
+        end_turn_deaf(run, end);
 }
 
 static void end_act(struct run *run, struct end *end)
 {
-    if (end->state == END_WAITING) {
-        end_connect(run, end);
-    } else {
-        if (wants_to_receive(end))
-            end_receive(run, end);
-        if (end->state == END_OPEN && wants_to_send(run, end))
-            end_send(run, end);
-        if (end->state == END_OPEN && wants_to_end(run, end))
-            end_end(run, end);
-    }
     uint64_t pause_us = sim_end_plan(run, end)->pause_max_us;
+    unsigned generation = end->generation;
+    bool waits = end->state == END_WAITING;
     end->next_at = sim_now(run) + (pause_us ? random_below(&end->random, pause_us) : 0);
+    if (waits && run->plan->connection[end->number].opens[end->side])
+        end_connect(run, end);
+    else if (waits)
+        end_accept(run, end);
+    else
+        end_act_open(run, end);
+    if (waits && end->state == END_WAITING)
+        end->next_at = sim_now(run) + SIM_S; /* the ports rest, or there is no memory */
+    if (end->generation == generation && end->state == END_OPEN && wants_to_end(run, end) &&
+        !end_lingers(run, end))
+        end_end(run, end);
+}
+
+static void end_may_accept(struct run *run, struct end *end)
+{
+    unsigned last = run->plan->connection[end->number].repeats;
+    if (end->state != END_WAITING && end->generation == last)
+        sim_fail(run, end->side, end->number, "a connection more than were opened");
+    end->can_accept = true;
 }
 
 static void readiness_take(struct run *run, int side)
@@ -366,7 +461,7 @@ static void readiness_take(struct run *run, int side)
         if (!end)
             continue; /* not accepted yet */
         if (ready.what & STACK_READY_ACCEPT)
-            end_accept(run, end);
+            end_may_accept(run, end);
         if (ready.socket != end->socket || end->state != END_OPEN)
             continue;
         end->connected |= (ready.what & STACK_READY_CONNECTED) != 0;
@@ -419,7 +514,7 @@ bool app_is_over(const struct run *run, const struct end *end)
 {
     const struct end *peer = &run->end[end->number][1 - end->side];
     if (end->state == END_WAITING && peer->state == END_DONE &&
-        !plan_is_strict(&run->plan->connection[end->number]))
+        !plan_is_strict(run->plan, (unsigned)end->number))
         return sim_now(run) > peer->done_at + UNOPENED_S * SIM_S;
     return end->state == END_DONE;
 }

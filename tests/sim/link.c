@@ -63,7 +63,8 @@ static void inject(struct run *run, int from, size_t size)
     world_inject(run->world, from, run->frame, size);
 }
 
-/* "Fragmentation needed", with the IP header and the first bytes of what was too large. */
+/* "Fragmentation needed" or "host unreachable", with the IP header and the first bytes of what did
+   not pass. */
 static void path_refuse(struct run *run, int from, const struct ethernet_header *ethernet,
                         const struct ipv4_header *ip, const uint8_t *datagram, uint32_t mtu_bytes)
 {
@@ -79,7 +80,8 @@ static void path_refuse(struct run *run, int from, const struct ethernet_header 
         .destination_v4 = ip->source_v4,
     };
     const struct icmp_header message = {.type = ICMP_DESTINATION_UNREACHABLE,
-                                        .code = ICMP_CODE_FRAGMENTATION_NEEDED,
+                                        .code = mtu_bytes ? ICMP_CODE_FRAGMENTATION_NEEDED
+                                                          : ICMP_CODE_HOST_UNREACHABLE,
                                         .rest = mtu_bytes};
     memcpy(icmp + ICMP_HEADER_BYTES, datagram, quoted);
     icmp_write(&message, icmp, quoted);
@@ -119,7 +121,9 @@ static bool path_pass(struct run *run, int from, const uint8_t *bytes, size_t si
         ethernet_parse(bytes, size, &ethernet) != 0 || ethernet.type != ETHERTYPE_IPV4 ||
         ipv4_parse(datagram, size - ETHERNET_HEADER_BYTES, &ip) != 0)
         return true;
-    if (ip.dont_fragment)
+    if (ip.protocol != IPV4_PROTOCOL_TCP)
+        return true;
+    if (ip.dont_fragment || mtu_bytes == 0)
         path_refuse(run, from, &ethernet, &ip, datagram, mtu_bytes);
     else
         path_fragment(run, from, &ethernet, &ip, datagram, mtu_bytes);

@@ -4,6 +4,7 @@
        sim                              the exhaustive runs and seeds 1 to 2000
        sim --seeds FIRST COUNT          these seeds only
        sim --seed N [--verbose]         one; verbose: the plan and every frame as a line
+       sim --keep N                     what a failure leaves, of connection 0 from A, though it passes
        sim --shrink N                   the smallest plan made from seed N that fails as it does
        sim --hashes FIRST COUNT         seed, frames and their hash: equal for equal sources,
                                         whatever the compiler
@@ -55,11 +56,20 @@ static FILE *kept_open(const char *name, const char *ending, char *path, size_t 
     return file;
 }
 
+static int first_connection(const struct plan *plan)
+{
+    unsigned number = 0;
+    while (number < plan->connections && plan->connection[number].absent)
+        number++;
+    return (int)number;
+}
+
 /* Runs it again for the files. What is wrong with the whole is shown by its first connection. */
 static void keep_failure(const struct plan *plan, const char *name, const struct run_result *result)
 {
     struct run_wishes wishes = {.side = result->side < 0 ? 0 : result->side,
-                                .connection = result->connection < 0 ? 0 : result->connection};
+                                .connection = result->connection < 0 ? first_connection(plan)
+                                                                     : result->connection};
     struct run_result again;
     char capture[512], script[512];
     wishes.capture = kept_open(name, "pcapng", capture, sizeof capture);
@@ -171,6 +181,17 @@ static void run_shrink(struct tally *tally, uint64_t seed)
     tally_count(tally, &plan, name, &result);
 }
 
+static void run_keep(struct tally *tally, uint64_t seed)
+{
+    static struct plan plan;
+    const struct run_result nowhere = {.side = WORLD_A, .connection = 0};
+    char name[64];
+    seed_name(seed, name);
+    plan_draw(&plan, seed);
+    keep_failure(&plan, name, &nowhere);
+    run_seed(tally, seed, false);
+}
+
 /* ---- The program ---- */
 
 static void tell_speed(const struct tally *tally, clock_t begin)
@@ -199,6 +220,8 @@ static bool run_arguments(struct tally *tally, int count, char **arguments)
     } else if (count == 4 && strcmp(what, "--seed") == 0 &&
                strcmp(arguments[3], "--verbose") == 0) {
         run_seed(tally, number_of(arguments[2]), true);
+    } else if (count == 3 && strcmp(what, "--keep") == 0) {
+        run_keep(tally, number_of(arguments[2]));
     } else if (count == 3 && strcmp(what, "--shrink") == 0) {
         run_shrink(tally, number_of(arguments[2]));
     } else {
@@ -230,8 +253,8 @@ int main(int count, char **arguments)
         return 0;
     }
     if (!run_arguments(&tally, count, arguments)) {
-        fprintf(stderr, "usage: sim [--seeds FIRST COUNT | --seed N [--verbose] | --shrink N | "
-                        "--hashes FIRST COUNT]\n");
+        fprintf(stderr, "usage: sim [--seeds FIRST COUNT | --seed N [--verbose] | --keep N | "
+                        "--shrink N | --hashes FIRST COUNT]\n");
         return 2;
     }
     tell_speed(&tally, begin);

@@ -125,13 +125,21 @@ static void paths_draw(struct plan *plan, uint64_t *random)
 {
     if (plan->is_clean || !random_chance(random, 20))
         return;
+    /* One flipped bit is found by any checksum. Two in one segment may not be, and a segment in
+       fragments has as many chances: there, only the FCS is enough. */
+    plan->world.cable[WORLD_A].fcs = plan->world.cable[WORLD_B].fcs = true;
     plan->paths = (unsigned)random_log(random, 1, SIM_PATHS_MAX);
+    bool has_route = random_chance(random, 80);
     for (unsigned i = 0; i < plan->paths; i++) {
         struct path_plan *path = &plan->path[i];
         path->from = (int)random_below(random, WORLD_SIDES);
         path->mtu_bytes = (uint32_t)random_log(random, 300, plan->world.mtu_bytes);
         path->after_us = random_below(random, 5 * SIM_S);
         path->for_us = random_log(random, 100 * SIM_MS, 100 * SIM_S);
+        if (!has_route && i == 0) {
+            path->mtu_bytes = 0;
+            path->for_us = random_log(random, 100 * SIM_MS, 10 * SIM_S);
+        }
     }
 }
 
@@ -211,20 +219,64 @@ static void end_draw(struct end_plan *end, uint32_t bytes_max, uint64_t *random)
     end->read_max = (uint32_t)random_log(random, 1000, 65536);
     if (random_chance(random, 40))
         end->pause_max_us = random_log(random, 10, 200 * SIM_MS);
+    if (random_chance(random, 10))
+        end->linger_us = random_log(random, SIM_MS, 100 * SIM_S);
 }
 
 static void endings_draw(struct connection_plan *plan, uint64_t *random)
 {
     for (int side = 0; side < WORLD_SIDES; side++) {
-        static const enum ending endings[] = {ENDING_SHUTDOWN_THEN_READ, ENDING_CLOSE_WHEN_DONE,
-                                              ENDING_SHUTDOWN_THEN_READ, ENDING_CLOSE_WHEN_DONE,
-                                              ENDING_CLOSE_EARLY,        ENDING_ABORT};
-        plan->end[side].ending = endings[random_below(random, 6)];
+        static const enum ending endings[] = {ENDING_SHUTDOWN_THEN_READ,
+                                              ENDING_CLOSE_WHEN_DONE,
+                                              ENDING_SHUTDOWN_THEN_READ,
+                                              ENDING_CLOSE_WHEN_DONE,
+                                              ENDING_SHUTDOWN_THEN_READ,
+                                              ENDING_CLOSE_WHEN_DONE,
+                                              ENDING_CLOSE_EARLY,
+                                              ENDING_ABORT,
+                                              ENDING_DEAF};
+        plan->end[side].ending = endings[random_below(random, 9)];
     }
     /* Two ends that wait for each other's end would wait for ever. */
     int side = (int)random_below(random, WORLD_SIDES);
     if (plan->end[1 - side].ending == ENDING_SHUTDOWN_THEN_READ && random_chance(random, 30))
         plan->end[side].ending = ENDING_READ_THEN_SEND;
+}
+
+static bool loses_nothing(enum ending ending)
+{
+    return ending == ENDING_SHUTDOWN_THEN_READ || ending == ENDING_READ_THEN_SEND ||
+           ending == ENDING_CLOSE_WHEN_DONE;
+}
+
+static bool is_orderly(const struct connection_plan *plan)
+{
+    return loses_nothing(plan->end[WORLD_A].ending) && loses_nothing(plan->end[WORLD_B].ending);
+}
+
+/* Who opens from both sides may come too late or too early to meet the other. */
+bool plan_is_strict(const struct plan *plan, unsigned connection)
+{
+    const struct connection_plan *it = &plan->connection[connection];
+    return is_orderly(it) && !(it->opens[WORLD_A] && it->opens[WORLD_B]) && !plan->memory_fails_ppm;
+}
+
+/* What only some connections bear: without TIME-WAIT, ports must rest between two connections; and
+   only who may fail may be impatient. */
+static void connection_draw_more(struct connection_plan *plan, uint64_t *random)
+{
+    bool both_open = plan->opens[WORLD_A] && plan->opens[WORLD_B];
+    if (is_orderly(plan) && !both_open && random_chance(random, 15))
+        plan->repeats = 1 + (unsigned)random_below(random, 3);
+    if (plan->repeats > 0) /* FIN-WAIT-2 ends by itself, and the next connection meets a half */
+        plan->end[WORLD_A].linger_us = plan->end[WORLD_B].linger_us = 0;
+    for (int side = 0; side < WORLD_SIDES; side++) {
+        struct end_plan *end = &plan->end[side];
+        if (!is_orderly(plan) && random_chance(random, 15))
+            end->user_timeout_us = random_log(random, SIM_S, 60 * SIM_S);
+        if (!plan->opens[side] && random_chance(random, 10))
+            end->defer_accept_us = random_log(random, SIM_MS, 10 * SIM_S);
+    }
 }
 
 static void connection_draw(struct connection_plan *plan, bool is_one_of_many, uint64_t *random)
@@ -242,6 +294,7 @@ static void connection_draw(struct connection_plan *plan, bool is_one_of_many, u
         end_draw(&plan->end[side], is_one_of_many ? 10000 : bytes_max, random);
     }
     endings_draw(plan, random);
+    connection_draw_more(plan, random);
 }
 
 void plan_default(struct plan *plan)
@@ -277,19 +330,8 @@ void plan_draw(struct plan *plan, uint64_t seed)
         (unsigned)(many ? random_log(&random, 8, SIM_CONNECTIONS_MAX) : random_log(&random, 1, 8));
     for (unsigned i = 0; i < plan->connections; i++)
         connection_draw(&plan->connection[i], many, &random);
-}
-
-static bool loses_nothing(enum ending ending)
-{
-    return ending == ENDING_SHUTDOWN_THEN_READ || ending == ENDING_READ_THEN_SEND ||
-           ending == ENDING_CLOSE_WHEN_DONE;
-}
-
-/* Who opens from both sides may come too late or too early to meet the other. */
-bool plan_is_strict(const struct connection_plan *plan)
-{
-    return loses_nothing(plan->end[WORLD_A].ending) && loses_nothing(plan->end[WORLD_B].ending) &&
-           !(plan->opens[WORLD_A] && plan->opens[WORLD_B]);
+    if (!plan->is_clean && random_chance(&random, 4))
+        plan->memory_fails_ppm = (uint32_t)random_log(&random, 1000, 100000);
 }
 
 /* ---- Printing ---- */
@@ -303,17 +345,20 @@ static void option_print(const char *name, uint64_t value, FILE *to)
 static void end_print(const struct end_plan *end, char name, FILE *to)
 {
     static const char *const endings[] = {"shutdown then read", "read then send", "close when done",
-                                          "close early", "abort"};
+                                          "close early",        "abort",          "deaf"};
     fprintf(to, "    %c: %u bytes, %s", name, end->bytes, endings[end->ending]);
     if (end->ending >= ENDING_CLOSE_EARLY)
         fprintf(to, " after %u", end->until_bytes);
     fprintf(to, ", writes %u, reads %u", end->write_max, end->read_max);
     option_print("pause_us", end->pause_max_us, to);
+    option_print("linger_us", end->linger_us, to);
     option_print("receive_buffer", end->receive_buffer, to);
     option_print("later", end->later_receive_buffer, to);
     option_print("send_buffer", end->send_buffer, to);
     option_print("maximum_segment", end->maximum_segment, to);
     option_print("keepalive_us", end->keepalive_us, to);
+    option_print("user_timeout_us", end->user_timeout_us, to);
+    option_print("defer_accept_us", end->defer_accept_us, to);
     option_print("urgent_percent", end->urgent_percent, to);
     option_print("more_percent", end->more_percent, to);
     fprintf(to, "%s%s%s%s\n", end->nodelay ? ", nodelay" : "", end->cork ? ", cork" : "",
@@ -337,6 +382,8 @@ static void settings_print(const struct plan *plan, int side, FILE *to)
 static void connection_print(const struct connection_plan *connection, unsigned number, FILE *to)
 {
     fprintf(to, "  connection %u:", number);
+    if (connection->repeats)
+        fprintf(to, " %u times,", 1 + connection->repeats);
     for (int side = 0; side < WORLD_SIDES; side++)
         if (connection->opens[side])
             fprintf(to, " opened by %c at %llu us", "AB"[side],
@@ -352,6 +399,8 @@ void plan_print(const struct plan *plan, FILE *to)
     fprintf(to, "seed %llu: MTU %u%s%s\n", (unsigned long long)plan->seed, plan->world.mtu_bytes,
             plan->world.super_frames ? ", super-frames" : "",
             plan->is_clean ? ", a link without faults" : "");
+    if (plan->memory_fails_ppm)
+        fprintf(to, "  %u of a million allocations fail\n", plan->memory_fails_ppm);
     for (unsigned i = 0; i < plan->lines; i++)
         fprintf(to, "  %s\n", plan->line[i]);
     for (unsigned i = 0; i < plan->paths; i++)

@@ -52,7 +52,8 @@ enum { BLOCK_HEAD_BYTES = 16 }; /* keeps the size, and what follows aligned */
 static void *memory_take(void *context, size_t size)
 {
     struct run_memory *memory = context;
-    uint8_t *block = malloc(BLOCK_HEAD_BYTES + size);
+    bool fails = memory->fails_ppm && random_below(&memory->random, 1000000) < memory->fails_ppm;
+    uint8_t *block = fails ? NULL : malloc(BLOCK_HEAD_BYTES + size);
     if (!block)
         return NULL;
     memcpy(block, &size, sizeof size);
@@ -213,7 +214,8 @@ static void result_fill(struct run *run)
     result->frames = world_frames(run->world);
     result->duration_us = sim_now(run) - run->plan->world.start_us;
     for (unsigned i = 0; i < run->plan->connections; i++) {
-        result->connections += !run->plan->connection[i].absent;
+        const struct connection_plan *plan = &run->plan->connection[i];
+        result->connections += plan->absent ? 0 : 1 + plan->repeats;
         result->bytes += run->end[i][WORLD_A].received + run->end[i][WORLD_B].received;
     }
 }
@@ -225,6 +227,7 @@ static void run_world(struct run *run)
     keep_begin(run);
     link_start(run);
     app_start(run);
+    run->memory.fails_ppm = run->plan->memory_fails_ppm;
     run_applications(run);
     for (int side = 0; side < WORLD_SIDES && run->wishes->verbose; side++)
         sockets_print(run, side);
@@ -256,6 +259,7 @@ void run_plan(const struct plan *plan, const struct run_wishes *wishes, struct r
     run->plan = plan;
     run->wishes = wishes ? wishes : &nothing;
     run->result = result;
+    run->memory.random = plan->seed;
     const struct memory memory = {memory_take, memory_give, &run->memory};
     struct world_config config = plan->world;
     config.filter = on_frame;

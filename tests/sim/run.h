@@ -14,8 +14,11 @@ struct end {
     int side, number;
     int socket;
     uint64_t random;
+    unsigned generation; /* how often it has begun anew */
     uint32_t sent, received;
-    bool connected, can_send, can_receive, peer_ended, shut_down, rebuffered;
+    size_t held; /* bytes taken out of the stack that count as buffer still */
+    bool connected, can_send, can_receive, peer_ended, shut_down, rebuffered, lingered, can_accept,
+        is_deaf;
     bool sent_urgent, saw_urgent;
     int error;        /* enum stack_error, 0: none */
     uint64_t next_at; /* does nothing before */
@@ -44,7 +47,9 @@ struct known {
 /* The allocator of a run: it counts. */
 struct run_memory {
     uint64_t blocks, bytes;
-    bool damaged; /* a block came back with another size than it was taken with */
+    uint64_t random;
+    uint32_t fails_ppm; /* of the allocations */
+    bool damaged;       /* a block came back with another size than it was taken with */
 };
 
 /* A frame kept back until another one has overtaken it. */
@@ -107,7 +112,8 @@ uint64_t link_release(struct run *run);
 void check_frame(struct run *run, int from, const uint8_t *bytes, size_t size);
 /* After a step of the clock. */
 void check_step(struct run *run);
-/* When all applications are done; and when both stacks should have forgotten all. */
+/* When an end is done; when all are; and when both stacks should have forgotten all. */
+void check_end(struct run *run, const struct end *end);
 void check_results(struct run *run);
 void check_forgotten(struct run *run);
 

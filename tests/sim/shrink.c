@@ -64,6 +64,9 @@ static bool usual_world(struct plan *plan, unsigned n)
     case 3:
         plan->world.cable[n - 2].fcs = false;
         return true;
+    case 4:
+        plan->memory_fails_ppm = 0;
+        return true;
     default:
         return false;
     }
@@ -107,6 +110,9 @@ static void option_take(struct end_plan *end, unsigned which)
         end->write_max = end->read_max = 65536;
         break;
     case 10:
+        end->linger_us = end->user_timeout_us = end->defer_accept_us = 0;
+        break;
+    case 11:
         end->ending = ENDING_SHUTDOWN_THEN_READ;
         break;
     default:
@@ -116,17 +122,18 @@ static void option_take(struct end_plan *end, unsigned which)
 
 static bool less_options(struct plan *plan, unsigned n)
 {
-    unsigned which = n % 11, side = n / 11 % WORLD_SIDES, number = n / 11 / WORLD_SIDES;
+    unsigned which = n % 12, side = n / 12 % WORLD_SIDES, number = n / 12 / WORLD_SIDES;
     if (number >= plan->connections)
         return false;
     option_take(&plan->connection[number].end[side], which);
     return true;
 }
 
-static bool less_waiting(struct plan *plan, unsigned n)
+static bool less_repetition(struct plan *plan, unsigned n)
 {
     if (n >= plan->connections)
         return false;
+    plan->connection[n].repeats = 0;
     for (int side = 0; side < WORLD_SIDES; side++)
         plan->connection[n].start_us[side] = 0;
     return true;
@@ -194,7 +201,7 @@ unsigned shrink_plan(struct plan *plan, struct run_result *result)
 {
     static bool (*const kinds[])(struct plan *, unsigned) = {
         less_connections, less_lines,     less_paths,  less_bytes,
-        less_options,     usual_settings, usual_world, less_waiting};
+        less_options,     usual_settings, usual_world, less_repetition};
     unsigned runs = 0;
     bool helped = true;
     while (helped && runs < RUNS_MAX) {

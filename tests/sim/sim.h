@@ -40,6 +40,7 @@ enum ending {
     ENDING_CLOSE_WHEN_DONE,    /* close when all is sent and all expected was read */
     ENDING_CLOSE_EARLY,        /* close after `until_bytes`, whatever is left */
     ENDING_ABORT,              /* the same by RST */
+    ENDING_DEAF,               /* no more reading after `until_bytes`, close when all is sent */
 };
 
 struct end_plan {
@@ -48,11 +49,13 @@ struct end_plan {
     uint32_t until_bytes;         /* sent and received; of the endings that cut short */
     uint32_t write_max, read_max; /* bytes a call */
     uint64_t pause_max_us;        /* between calls */
+    uint64_t linger_us;           /* before the end, when all is done */
     /* Options; 0: as the stack has it. */
     uint32_t receive_buffer, send_buffer;
     uint32_t later_receive_buffer; /* from the first byte received on */
     uint32_t maximum_segment;
-    uint64_t keepalive_us;
+    uint64_t keepalive_us, user_timeout_us;
+    uint64_t defer_accept_us;              /* of one that listens */
     unsigned urgent_percent, more_percent; /* of the calls that send */
     bool nodelay, cork, delays_all_acks, zero_copy;
 };
@@ -61,11 +64,12 @@ struct connection_plan {
     bool absent;                    /* left out, so that the others keep their ports */
     bool opens[WORLD_SIDES];        /* both: simultaneous open */
     uint64_t start_us[WORLD_SIDES]; /* after the world's start */
+    unsigned repeats;               /* so often the whole begins anew, with the same ports */
     struct end_plan end[WORLD_SIDES];
 };
 
 /* From then on, for so long, a router in the middle has a link with this MTU before it: it tells
-   the sender (RFC 1191), or fragments what may be. */
+   the sender (RFC 1191), or fragments what may be. 0: it has none, and says "host unreachable". */
 struct path_plan {
     int from; /* the side whose frames are too large */
     uint32_t mtu_bytes;
@@ -96,6 +100,7 @@ struct plan {
     unsigned paths;
     struct connection_plan connection[SIM_CONNECTIONS_MAX];
     unsigned connections;
+    uint32_t memory_fails_ppm; /* of the allocations */
     struct accident_plan accident[SIM_ACCIDENTS_MAX];
 };
 
@@ -106,7 +111,7 @@ void plan_draw(struct plan *plan, uint64_t seed);
 void plan_print(const struct plan *plan, FILE *to);
 
 /* Must everything arrive and both ends finish without an error? */
-bool plan_is_strict(const struct connection_plan *plan);
+bool plan_is_strict(const struct plan *plan, unsigned connection);
 
 /* ---- Runs ---- */
 

@@ -722,7 +722,8 @@ static inline void harness_release(void *context, void *block, size_t size)
     free(block);
 }
 
-static inline void harness_start(uint8_t seed, uint64_t start_us)
+/* segment_max_bytes: of the super-frames that the interface takes; 0: none. */
+static inline void harness_start_with(uint8_t seed, uint64_t start_us, uint32_t segment_max_bytes)
 {
     memset(&h, 0, sizeof h);
     h.now_us = start_us;
@@ -740,9 +741,16 @@ static inline void harness_start(uint8_t seed, uint64_t start_us)
         .mtu_bytes = 1500,
         .address_v4 = HARNESS_STACK_V4,
         .prefix_bits = 24,
+        .checksum_offload = segment_max_bytes > 0,
+        .segment_max_bytes = segment_max_bytes,
     };
     assert_int_equal(stack_add_interface(h.stack, &interface, h.now_us), 0);
     harness_pump();
+}
+
+static inline void harness_start(uint8_t seed, uint64_t start_us)
+{
+    harness_start_with(seed, start_us, 0);
 }
 
 static inline void harness_stop(void)

@@ -394,6 +394,27 @@ static void these_are_no_duplicates(void **state)
 }
 
 /* Nothing in flight: no duplicates to count. */
+/* RFC 5681, 4.1, where one frame holds many segments: the first one obeys the restarted window. */
+static void idle_restart_bounds_a_super_frame(void **state)
+{
+    (void)state;
+    harness_stop();
+    harness_start_with(1, 10 * S, 65535);
+    stack_settings(h.stack)->tcp_slow_start_after_idle = 1;
+    h.handshake_us = 50 * MS;
+    establish("mss 1000");
+    send_bytes(20000);
+    out_run(1, 10001, 1000);
+    ack_to(10001);
+    out_run(10001, 20001, 1000);
+    ack_to(20001);
+    assert_int_equal(info().cwnd, 20000);
+    harness_run_until(h.now_us + S);
+    send_bytes(20000);
+    out_run(20001, 30001, 1000);
+    none();
+}
+
 static void idle_duplicates_mean_nothing(void **state)
 {
     (void)state;
@@ -507,6 +528,7 @@ int main(void)
         harness_test(window_inflates_in_recovery),
         harness_test(these_are_no_duplicates),
         harness_test(idle_duplicates_mean_nothing),
+        harness_test(idle_restart_bounds_a_super_frame),
         harness_test(old_duplicates_do_not_reenter),
         harness_test(urgent_points_behind_its_data),
         harness_test(urgent_of_any_length),
