@@ -162,7 +162,7 @@ deps:
 
 # ---- installing ----
 
-MAN_PAGES := $(wildcard tapstack/host/*.[58] tapstack/api/*.3 httpd/*.[58] cli/*.1 cli/*.8)
+MAN_PAGES := $(wildcard tapstack/host/*.[58] tapstack/api/*.3 tapstack/lab/*.[17] httpd/*.[58] cli/*.[18])
 CONFIGS   := tapstack/host/tapstackd.conf httpd/tapstack-httpd.conf
 CORE_HEADERS := $(patsubst tapstack/%,%,$(wildcard tapstack/core/stack.h tapstack/core/counters.h \
     tapstack/core/events.h tapstack/core/settings.h tapstack/wire/address.h tapstack/wire/bytes.h \
@@ -173,7 +173,7 @@ install: all
 	install -d $(D)/sbin $(D)/bin $(D)/lib/pkgconfig $(D)/include/tapstack/core \
 	    $(D)/include/tapstack/wire $(D)/share/tapstack/www $(D)/share/doc/tapstack/examples
 	install -s $(B)/tapstackd $(B)/tapstack-httpd $(D)/sbin
-	install -s $(B)/tapctl $(D)/bin
+	install -s $(B)/tapctl $(B)/tapstack-lab $(D)/bin
 	install -m 644 $(B)/libtapstack.a $(B)/libtapstack-core.a $(D)/lib
 	install -m 755 $(B)/libtapstack.so.0 $(D)/lib
 	ln -sf libtapstack.so.0 $(D)/lib/libtapstack.so
@@ -188,7 +188,7 @@ install: all
 	cp -R httpd/www/. $(D)/share/tapstack/www
 
 uninstall:
-	rm -f $(D)/sbin/tapstackd $(D)/sbin/tapstack-httpd $(D)/bin/tapctl $(D)/lib/libtapstack.a \
+	rm -f $(D)/sbin/tapstackd $(D)/sbin/tapstack-httpd $(D)/bin/tapctl $(D)/bin/tapstack-lab $(D)/lib/libtapstack.a \
 	    $(D)/lib/libtapstack-core.a $(D)/lib/libtapstack.so.0 $(D)/lib/libtapstack.so \
 	    $(D)/include/tapstack.h $(D)/lib/pkgconfig/tapstack.pc
 	for page in $(MAN_PAGES); do rm -f $(D)/share/man/man$${page##*.}/$${page##*/}; done

@@ -472,12 +472,12 @@ enum packet_field packet_compare(struct run *run, const struct script_packet *ex
 bool packet_join(struct script_packet *whole, const struct script_packet *next)
 {
     enum { MAY_DIFFER = TCP_PSH | TCP_CWR };
-    bool continues = whole->kind == SCRIPT_TCP && next->kind == SCRIPT_TCP &&
-                     next->payload_bytes > 0 && whole->source_port == next->source_port &&
-                     whole->destination_port == next->destination_port &&
-                     (whole->flags & ~MAY_DIFFER) == (next->flags & ~(MAY_DIFFER | TCP_FIN)) &&
-                     whole->sequence + whole->payload_bytes == next->sequence &&
-                     whole->ack == next->ack;
+    bool continues =
+        whole->kind == SCRIPT_TCP && next->kind == SCRIPT_TCP && whole->payload_bytes > 0 &&
+        next->payload_bytes > 0 && whole->source_port == next->source_port &&
+        whole->destination_port == next->destination_port &&
+        (whole->flags & ~MAY_DIFFER) == (next->flags & ~(MAY_DIFFER | TCP_FIN)) &&
+        whole->sequence + whole->payload_bytes == next->sequence && whole->ack == next->ack;
     if (!continues)
         return false;
     whole->payload_bytes += next->payload_bytes;

@@ -74,6 +74,9 @@ check_unit() {
 # Packet scripts, one result a file.
 check_script() {
     local scripts=() path output=$scratch/script begin took
+    for path in tests/script/*.sh; do
+        is_wanted "$path" && report_run "script: $(basename "$path" .sh)" bash "$path" "$BUILD"
+    done
     while IFS= read -r path; do
         is_wanted "$path" && scripts+=("$path")
     done < <(find tests/script -name '*.pkt' | sort)

@@ -3,7 +3,7 @@ set -u
 command -v mandoc >/dev/null || { echo "mandoc is not installed"; exit 77; }
 status=0
 pages=$(find tapstack httpd cli -name '*.[1-8]' | sort)
-for program in tapstackd tapstack-httpd tapctl; do
+for program in tapstackd tapstack-httpd tapctl tapstack-lab; do
     case "$pages" in
     */$program.*) ;;
     *)

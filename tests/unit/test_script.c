@@ -220,6 +220,8 @@ static const struct {
     {"+0 write(4, ..., 10) = 10\n+0 > [ect0] P. 1:11(10) ack 1\n", 2, "IP header: "},
     {"+0 write(4, ..., 10) = 10\n+0 > 8080 > 9 P. 1:11(10) ack 1\n", 2, "ports: "},
     {"+0 write(4, ..., 10) = 10\n+0 > P. 1:11(10) ack 1 <nop>\n", 2, "options: "},
+    {"+0 < P. 1:9(8) ack 1 win 99\n+0 write(4, ..., 10) = 10\n+0 > P. 1:11(10) ack 9\n", 3,
+     "flags: "}, /* an ACK in front of data is a packet of its own */
     {"+0 write(4, ..., 10) = 10\n+0 > udp (10)\n", 2, "kind of packet: "},
     {"+0 > . 1:1(0) ack 1\n", 1, "no packet came, where one was expected until 0.104000 s"},
     {"+0 write(4, ..., 10) = 10\n+.2 > P. 1:11(10) ack 1\n", 2, "came at 0.100000 s, not at 0.3"},
