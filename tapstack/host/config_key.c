@@ -126,7 +126,7 @@ static int config_read_route(const struct config_key *key, const char *word)
 static int config_read_neighbor(const struct config_key *key, const char *word)
 {
     struct config *config = &config_reading->config;
-    struct config_neighbor neighbor;
+    struct config_neighbor neighbor = {0}; /* its padding too: reloads are compared */
     char quad[CONFIG_WORD_MAX];
     uint8_t bits;
     size_t length = strcspn(word, " \t");

@@ -163,6 +163,8 @@ static int program_configure(const struct options *options, struct config *confi
     FIXED("gateway", gateway_v4)                                                                   \
     FIXED("routes", routes)                                                                        \
     FIXED("routes", route_count)                                                                   \
+    FIXED("neighbors", neighbors)                                                                  \
+    FIXED("neighbors", neighbor_count)                                                             \
     FIXED("events", event_capacity)
 
 #define PROGRAM_FIXED_INTERFACE(FIXED)                                                             \
@@ -176,6 +178,7 @@ static int program_configure(const struct options *options, struct config *confi
     FIXED("host_address", host_address_v4)                                                         \
     FIXED("mtu", mtu_bytes)                                                                        \
     FIXED("vlan", vlan)                                                                            \
+    FIXED("proxy_arp", proxy_arp)                                                                  \
     FIXED("offload", offload)                                                                      \
     FIXED("bridge", bridged)                                                                       \
     FIXED("cable", cable_present)                                                                  \
@@ -243,6 +246,7 @@ static void program_reload(struct program *program)
         device_configure(daemon->device[i]);
     if (filtered)
         program_reload_filter(daemon);
+    daemon->loop.spin_us = config.spin_us;
     log_set_level(config.log_level);
     log_info("reloaded");
 }
