@@ -1,5 +1,5 @@
-/* IGMP, the host's side (RFC 2236): which multicast groups this host is a member of, and telling the
-   routers. */
+/* IGMP, the host's side (RFC 3376, and RFC 2236 and 1112 where a router speaks those): which multicast
+   groups this host is a member of, and telling the routers. */
 #ifndef TAPSTACK_CORE_IGMP_H
 #define TAPSTACK_CORE_IGMP_H
 
@@ -7,22 +7,31 @@
 
 #define IGMP_ALL_SYSTEMS UINT32_C(0xe0000001) /* 224.0.0.1: every host, always, never reported */
 #define IGMP_ALL_ROUTERS UINT32_C(0xe0000002) /* 224.0.0.2: who is told of leaves */
+#define IGMP_V3_ROUTERS  UINT32_C(0xe0000016) /* 224.0.0.22: where reports of version 3 go */
 
 struct igmp_group {
     struct igmp_group *next; /* in its hash chain */
     uint32_t v4;
     uint16_t interface;
-    uint32_t members;    /* sockets */
+    uint32_t members;    /* sockets; 0: it was left, and that is still to be repeated */
     uint64_t report_at;  /* when the next report is due; UINT64_MAX: none is */
-    uint8_t unsolicited; /* reports still to repeat after joining */
+    uint8_t unsolicited; /* reports still to repeat after joining or leaving */
+    bool changed;        /* the next report is one of those, and no answer to a query */
     bool last_reporter;  /* we were the last to report it: leaving must be told (RFC 2236, 3) */
 };
 
-enum { IGMP_BUCKETS = 64 };
+enum { IGMP_BUCKETS = 64, IGMP_INTERFACES = 8 };
+
+/* Until when routers of older versions are taken to be there (RFC 3376, 7.2.1). */
+struct igmp_querier {
+    uint64_t v1_until, v2_until;
+};
 
 struct igmp {
     struct igmp_group *bucket[IGMP_BUCKETS];
-    uint32_t count;
+    struct igmp_querier querier[IGMP_INTERFACES];
+    uint32_t count;      /* groups with members */
+    uint32_t left_count; /* groups without */
     uint64_t generation; /* changes with the list of groups */
     uint64_t due_at;     /* of the first report; UINT64_MAX: none */
 };

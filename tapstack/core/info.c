@@ -244,7 +244,8 @@ static size_t info_table_bytes(const struct stack *stack)
            stack->routes.count * pool_block_bytes(sizeof(struct route)) +
            stack->routes.bucket_count * sizeof(struct route *) +
            stack->udp.socket_count * pool_block_bytes(sizeof(struct udp_socket)) +
-           stack->igmp.count * pool_block_bytes(sizeof(struct igmp_group));
+           (stack->igmp.count + stack->igmp.left_count) *
+               pool_block_bytes(sizeof(struct igmp_group));
 }
 
 void stack_usage(const struct stack *stack, struct stack_usage *usage)

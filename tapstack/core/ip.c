@@ -141,6 +141,14 @@ static bool is_foreign_host(const struct stack *stack, uint32_t v4)
     return ipv4_is_valid_source(v4) && address_find(&stack->addresses, v4, NULL) == ADDRESS_FOREIGN;
 }
 
+/* A switch that keeps track of groups may ask for them without an address of its own (RFC 4541,
+   2.1.1): nothing is sent back to that. */
+static bool is_nameless_query(const struct ip_datagram *datagram, enum ip_target target)
+{
+    return datagram->header.source_v4 == 0 && target == TARGET_GROUP &&
+           datagram->header.protocol == IPV4_PROTOCOL_IGMP;
+}
+
 /* What options say is only believed of a datagram that is otherwise in order, so that nobody makes
    us answer to an address that cannot have asked. */
 static int check_options(struct stack *stack, struct ip_datagram *datagram, uint64_t now_us)
@@ -225,7 +233,7 @@ int ip_input(struct stack *stack, const struct frame *frame, const uint8_t *byte
     if (target == TARGET_REFUSED)
         return -1;
     datagram.to_group = to_group || target == TARGET_GROUP;
-    if (!is_foreign_host(stack, datagram.header.source_v4))
+    if (!is_foreign_host(stack, datagram.header.source_v4) && !is_nameless_query(&datagram, target))
         return drop(stack, &datagram, STACK_COUNTER_IP_IN_MARTIAN_SOURCES, now_us);
     /* RFC 1122, 3.3.6; RFC 1812, 5.3.4. */
     if (to_group && target != TARGET_GROUP)

@@ -1,14 +1,17 @@
-/* IGMP, the host's side: joins, queries, reports, leaves (RFC 2236). */
+/* IGMP, the host's side: joins, queries, reports, leaves (RFC 3376; RFC 2236 and 1112 for their
+   routers). */
 #include "net_harness.h"
 
+#include "../../tapstack/core/state.h"
 #include "../../tapstack/wire/igmp.h"
 
 #define GROUP_V4   UINT32_C(0xef010203)
 #define OTHER_V4   UINT32_C(0xef010204)
 #define SYSTEMS_V4 UINT32_C(0xe0000001)
 #define ROUTERS_V4 UINT32_C(0xe0000002)
+#define V3_ROUTERS UINT32_C(0xe0000016)
 
-enum { TENTH_US = 100000 };
+enum { TENTH_US = 100000, OLDER_QUERIER_US = 260000000 };
 
 static uint8_t bytes[200];
 
@@ -47,9 +50,150 @@ static struct igmp_header out_igmp(uint32_t *destination_v4)
     assert_int_equal(out_bytes[0], 1);
     assert_int_equal(bytes_get32(out_bytes + 2) & 0x7fffff, ip.destination_v4 & 0x7fffff);
     assert_int_equal(igmp_parse(payload, payload_bytes, &header), 0);
-    assert_int_equal(payload_bytes, IGMP_BYTES);
+    assert_int_equal(payload_bytes, header.type == IGMP_REPORT_V3 ? 16 : IGMP_BYTES);
     *destination_v4 = ip.destination_v4;
     return header;
+}
+
+/* Opens a stack on whose link a router of this version has just asked. */
+static void open_with_router(unsigned version)
+{
+    net_open(NULL);
+    assert_int_equal(
+        give_igmp(IGMP_QUERY, version == 1 ? 0 : 1, 0, version == 3 ? 12 : 8, SYSTEMS_V4), 0);
+    assert_int_equal(net_wait(TENTH_US), 0);
+}
+
+/* The pulled frame is a report of version 3 with one record. */
+static void expect_record(enum igmp_record record, uint32_t group_v4)
+{
+    const uint8_t *payload;
+    size_t payload_bytes;
+    uint32_t destination;
+    assert_int_equal(out_igmp(&destination).type, IGMP_REPORT_V3);
+    assert_int_equal(destination, V3_ROUTERS);
+    out_ip(&payload, &payload_bytes);
+    assert_int_equal(bytes_get16(payload + 6), 1);
+    assert_int_equal(payload[8], record);
+    assert_int_equal(bytes_get16(payload + 10), 0);
+    assert_int_equal(bytes_get32(payload + 12), group_v4);
+}
+
+/* RFC 3376, 5.1: joining and leaving are told twice, within a second. */
+static void test_version_3_tells_changes_twice(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        int socket = member_of(GROUP_V4);
+        assert_true(net_pull());
+        expect_record(IGMP_CHANGE_TO_EXCLUDE, GROUP_V4);
+        assert_int_equal(net_wait(1000000), 1);
+        expect_record(IGMP_CHANGE_TO_EXCLUDE, GROUP_V4);
+        assert_int_equal(net_wait(100000000), 0);
+        stack_close(net, socket, net_now);
+        assert_false(ip_is_joined(net, 0, GROUP_V4));
+        assert_true(net_pull());
+        expect_record(IGMP_CHANGE_TO_INCLUDE, GROUP_V4);
+        assert_int_equal(net_wait(1000000), 1);
+        expect_record(IGMP_CHANGE_TO_INCLUDE, GROUP_V4);
+        assert_int_equal(net_wait(100000000), 0);
+    }
+    /* Joined again before it has been said twice: the last word counts. */
+    int socket = member_of(GROUP_V4);
+    stack_close(net, socket, net_now);
+    struct stack_group group;
+    uint32_t cursor = 0;
+    assert_false(stack_next_group(net, &cursor, &group));
+    member_of(GROUP_V4);
+    assert_int_equal(net_drain(), 3);
+    expect_record(IGMP_CHANGE_TO_EXCLUDE, GROUP_V4);
+    assert_int_equal(net_wait(1000000), 1);
+    expect_record(IGMP_CHANGE_TO_EXCLUDE, GROUP_V4);
+    assert_true(ip_is_joined(net, 0, GROUP_V4));
+    net_close();
+}
+
+/* RFC 3376, 5.2: what is, not what has changed; other hosts' reports spare us nothing. */
+static void test_version_3_answers_queries(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    member_of(GROUP_V4);
+    net_wait(20000000);
+    give_igmp(IGMP_QUERY, 50, 0, 12, SYSTEMS_V4);
+    give_igmp(IGMP_REPORT_V2, 0, GROUP_V4, 8, GROUP_V4);
+    assert_int_equal(net_wait(5000000), 1);
+    expect_record(IGMP_MODE_IS_EXCLUDE, GROUP_V4);
+    give_igmp(IGMP_QUERY, 0, GROUP_V4, 12, GROUP_V4);
+    assert_int_equal(net_wait(TENTH_US), 1);
+    expect_record(IGMP_MODE_IS_EXCLUDE, GROUP_V4);
+    net_close();
+}
+
+/* RFC 3376, 7.2.1: as long as an older router was heard lately, its version is spoken. */
+static void test_older_routers_are_spoken_to(void **state)
+{
+    static const uint8_t types[] = {0, IGMP_REPORT_V1, IGMP_REPORT_V2, IGMP_REPORT_V3};
+    uint32_t destination;
+    (void)state;
+    for (unsigned version = 1; version <= 3; version++) {
+        open_with_router(version);
+        int first = member_of(GROUP_V4);
+        assert_int_equal(net_wait(20000000), 2);
+        assert_int_equal(out_igmp(&destination).type, types[version]);
+        stack_close(net, first, net_now);
+        /* No leave in version 1, one in version 2, two in version 3. */
+        assert_int_equal(net_wait(20000000), version - 1);
+        net_wait(OLDER_QUERIER_US);
+        member_of(GROUP_V4);
+        assert_int_equal(net_wait(20000000), 2);
+        expect_record(IGMP_CHANGE_TO_EXCLUDE, GROUP_V4);
+        net_close();
+    }
+}
+
+/* What was to be said in one version is not said in another; a query for one group changes no
+   version. */
+static void test_a_change_of_version_forgets(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    stack_close(net, member_of(GROUP_V4), net_now);
+    member_of(OTHER_V4);
+    net_drain();
+    give_igmp(IGMP_QUERY, 50, GROUP_V4, 8, SYSTEMS_V4);
+    give_igmp(IGMP_QUERY, 50, OTHER_V4 + 1, 8, SYSTEMS_V4);
+    assert_int_equal(net_wait(1000000), 2);
+    expect_record(IGMP_CHANGE_TO_EXCLUDE, OTHER_V4);
+    stack_close(net, member_of(GROUP_V4), net_now);
+    net_drain();
+    give_igmp(IGMP_QUERY, 10, 0, 8, SYSTEMS_V4);
+    assert_int_equal(net_wait(1000000), 1); /* the answer of the one that is still joined */
+    assert_int_equal(net->igmp.left_count, 0);
+    net_close();
+}
+
+/* RFC 3376, 7.1: a query of no version. RFC 4541, 2.1.1: one without a source. */
+static void test_queries_that_are_odd(void **state)
+{
+    (void)state;
+    net_open(NULL);
+    member_of(GROUP_V4);
+    net_wait(20000000);
+    for (size_t size = 9; size < 12; size++)
+        assert_int_equal(give_igmp(IGMP_QUERY, 1, 0, size, SYSTEMS_V4), -1);
+    assert_int_equal(counter(STACK_COUNTER_IGMP_IN_ERRORS), 3);
+    give_igmp(IGMP_QUERY, 1, 0, 8, SYSTEMS_V4);
+    net_wait(TENTH_US);
+    bytes_put32(bytes + ETHERNET_HEADER_BYTES + 12, 0);
+    sum_ip_header(bytes);
+    assert_int_equal(net_give(bytes, IP_PAYLOAD_OFFSET + 8), 0);
+    assert_int_equal(net_wait(TENTH_US), 1);
+    assert_int_equal(make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, "", 0, 0, SYSTEMS_V4), 42);
+    assert_int_equal(net_give(bytes, 42), -1);
+    assert_int_equal(counter(STACK_COUNTER_IP_IN_MARTIAN_SOURCES), 1);
+    net_close();
 }
 
 static void expect_report(uint32_t group_v4)
@@ -64,7 +208,7 @@ static void expect_report(uint32_t group_v4)
 static void test_joining_reports_twice(void **state)
 {
     (void)state;
-    net_open(NULL);
+    open_with_router(2);
     int first = member_of(GROUP_V4);
     assert_true(net_pull());
     expect_report(GROUP_V4);
@@ -201,7 +345,7 @@ static void test_the_list_of_groups(void **state)
 static void test_a_socket_has_twenty_groups(void **state)
 {
     (void)state;
-    net_open(NULL);
+    open_with_router(2);
     int socket = stack_open(net, IPV4_PROTOCOL_UDP);
     for (uint32_t i = 0; i < 21; i++) {
         struct ip_address group = ip_address_from_v4(GROUP_V4 + i);
@@ -218,6 +362,11 @@ static void test_a_socket_has_twenty_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_version_3_tells_changes_twice),
+        cmocka_unit_test(test_version_3_answers_queries),
+        cmocka_unit_test(test_older_routers_are_spoken_to),
+        cmocka_unit_test(test_a_change_of_version_forgets),
+        cmocka_unit_test(test_queries_that_are_odd),
         cmocka_unit_test(test_joining_reports_twice),
         cmocka_unit_test(test_queries_are_answered_in_time),
         cmocka_unit_test(test_a_running_timer_is_only_shortened),
