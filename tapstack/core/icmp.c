@@ -60,19 +60,20 @@ static int send_message(struct stack *stack, const struct ip_datagram *datagram,
 {
     uint8_t options[IPV4_OPTIONS_MAX];
     struct packet *packet = NULL;
-    /* A random Identification tells nobody how much we send to others (RFC 6864, 4.3). */
     struct ip_send send = {
         .source_v4 = answer_source(stack, datagram),
         .destination_v4 = datagram->header.source_v4,
         .protocol = IPV4_PROTOCOL_ICMP,
         .ttl = (uint8_t)stack->settings.ip_ttl,
         .tos = tos,
-        .identification = (uint16_t)stack_random32(stack),
     };
     if (!icmp_type_is_error(icmp->type))
         ip_option_reply(stack, datagram, &send, options, now_us);
     size_t start = (size_t)IP_PAYLOAD_OFFSET + send.option_bytes;
     size_t size = start + ICMP_HEADER_BYTES + body_bytes;
+    send.identification =
+        ip_message_identification(stack, send.source_v4, send.destination_v4, IPV4_PROTOCOL_ICMP,
+                                  size - ETHERNET_HEADER_BYTES);
     if (stack->out.count < PACKET_QUEUE_MAX)
         packet = packet_create(&stack->pool, size);
     if (!packet)

@@ -80,15 +80,15 @@ static bool is_on_link(const struct stack *stack, unsigned interface, uint32_t v
     return address_network_of(&stack->addresses, (int)interface, v4) != NULL;
 }
 
-/* Takes away the routes that an interface has lost the way to: connected ones without an address,
-   and those over gateways that are no neighbors any more. */
+/* Takes away the routes that an interface has lost the way to: connected and learned ones without an
+   address, and those over gateways that are no neighbors any more. */
 static void remove_lost_routes(struct stack *stack, unsigned interface)
 {
     struct route *route;
     uint32_t cursor = 0;
     while ((route = route_next(&stack->routes, &cursor))) {
         uint32_t neighbor = route->gateway ? route->gateway : route->network;
-        bool by_us = route->kind == STACK_ROUTE_CONNECTED || route->gateway != 0;
+        bool by_us = route->kind != STACK_ROUTE_STATIC || route->gateway != 0;
         if (route->interface != interface || !by_us || is_on_link(stack, interface, neighbor))
             continue;
         route_remove(&stack->routes, route);

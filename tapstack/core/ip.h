@@ -82,6 +82,11 @@ int ip_transmit(struct stack *stack, struct frame *frame, uint8_t *header, const
 uint16_t ip_identification(struct stack *stack, uint32_t source_v4, uint32_t destination_v4,
                            uint8_t protocol);
 
+/* The same for messages of which there are few. One that hardly any link would cut gets a random
+   number, which tells nobody how much we send to others; a larger one must not get one twice. */
+uint16_t ip_message_identification(struct stack *stack, uint32_t source_v4, uint32_t destination_v4,
+                                   uint8_t protocol, size_t ip_bytes);
+
 /* The next hop of this frame, which ip_transmit had queued or refused, does not answer: its protocol is told,
    or who sent it to us. */
 void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t now_us);

@@ -17,6 +17,7 @@
 
 enum {
     TOTAL_BYTES_MAX = 65535,
+    UNCUT_BYTES = 576,        /* links that take less are gone */
     TCP_CHECKSUM_OFFSET = 16, /* of the field in the TCP header (RFC 9293, 3.1) */
 };
 
@@ -139,6 +140,13 @@ uint16_t ip_identification(struct stack *stack, uint32_t source_v4, uint32_t des
     uint64_t hash = stack_hash(stack, 0, &key, sizeof key);
     uint16_t *count = &stack->identification[(hash >> 16) % IP_IDENTIFICATION_COUNTS];
     return (uint16_t)(hash + (*count)++);
+}
+
+uint16_t ip_message_identification(struct stack *stack, uint32_t source_v4, uint32_t destination_v4,
+                                   uint8_t protocol, size_t ip_bytes)
+{
+    return ip_bytes <= UNCUT_BYTES ? (uint16_t)stack_random32(stack)
+                                   : ip_identification(stack, source_v4, destination_v4, protocol);
 }
 
 /* ---- The headers ---- */

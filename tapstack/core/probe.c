@@ -266,8 +266,10 @@ static int probe_transmit(struct stack *stack, const struct prober *prober,
         .ttl = slot->ttl,
         .tos = tos,
         .dont_fragment = slot->dont_fragment,
-        .identification = (uint16_t)stack_random32(stack),
     };
+    send.identification = ip_message_identification(
+        stack, source_v4, slot->destination_v4, send.protocol,
+        IPV4_HEADER_BYTES + ICMP_HEADER_BYTES + (size_t)slot->payload_bytes);
     probe_write(prober, slot, source_v4, packet->bytes + IP_PAYLOAD_OFFSET);
     stack_count(stack, echo ? STACK_COUNTER_ICMP_OUT_ECHOS : STACK_COUNTER_UDP_OUT_DATAGRAMS);
     if (echo)

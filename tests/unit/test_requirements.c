@@ -294,6 +294,56 @@ static void test_s20_rfc1122_3_3_1_4_gateway_that_was_never_tried(void **state)
     net_close();
 }
 
+/* ---- RFC 6864, 4.3: what may be fragmented does not repeat its Identification ---- */
+
+static uint8_t identification_seen[65536];
+
+static void see_identification(void)
+{
+    const uint8_t *payload;
+    size_t size;
+    assert_true(net_pull());
+    uint16_t identification = out_ip(&payload, &size).identification;
+    assert_int_equal(identification_seen[identification], 0);
+    identification_seen[identification] = 1;
+}
+
+static void test_rfc6864_4_3_identification_is_not_repeated(void **state)
+{
+    static uint8_t data[1000];
+    struct stack_probe probe = {.kind = STACK_PROBE_ECHO,
+                                .destination_v4 = PEER_V4,
+                                .payload_bytes = sizeof data,
+                                .timeout_us = 1};
+    (void)state;
+    open_both(NULL);
+    int prober = stack_probe_open(net);
+    for (unsigned i = 0; i < 2000; i++) {
+        net_give(bytes,
+                 make_icmp(bytes, ICMP_ECHO_REQUEST, 0, 1, data, sizeof data, PEER_V4, OUR_V4));
+        see_identification();
+        assert_true(stack_probe_send(net, prober, &probe, net_now) >= 0);
+        see_identification();
+        net_now += 2;
+    }
+    stack_probe_close(net, prober);
+    net_close();
+}
+
+/* ---- A redirect's route goes with the address that made it believable ---- */
+
+static void test_route_of_a_redirect_goes_with_its_address(void **state)
+{
+    struct route learned = {.network = PEER_V4 + 7, .prefix_bits = 32, .kind = STACK_ROUTE_LEARNED};
+    (void)state;
+    open_both(NULL);
+    learned.expires_at = net_now + 60000000;
+    assert_int_equal(route_add(&net->routes, &learned, 100), 0);
+    assert_int_equal(stack_remove_address(net, 0, OUR_V4, net_now), 0);
+    assert_null(route_get(&net->routes, PEER_V4 + 7, 32, ROUTE_ANY_METRIC));
+    net_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +354,8 @@ int main(void)
         cmocka_unit_test(test_s22_rfc1122_3_3_3_fragments_for_the_path),
         cmocka_unit_test(test_s20_rfc1122_3_3_1_4_dead_gateway),
         cmocka_unit_test(test_s20_rfc1122_3_3_1_4_gateway_that_was_never_tried),
+        cmocka_unit_test(test_rfc6864_4_3_identification_is_not_repeated),
+        cmocka_unit_test(test_route_of_a_redirect_goes_with_its_address),
     };
     return cmocka_run_group_tests_name("requirements", tests, NULL, NULL);
 }
