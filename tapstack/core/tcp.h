@@ -331,6 +331,8 @@ int tcp_receive_data(struct stack *stack, struct tcp_socket *socket, struct tcp_
                      uint64_t now_us);
 /* Room was made: tells the peer if it is worth it. */
 void tcp_receive_window_opened(struct stack *stack, struct tcp_socket *socket);
+/* Forgets what has come out of order behind this sequence number. */
+void tcp_receive_end_at(struct tcp_socket *socket, uint32_t end);
 /* The sequence number of the first byte that the application has not read. */
 uint32_t tcp_receive_unread(const struct tcp_socket *socket);
 /* Asks for an ACK now. */

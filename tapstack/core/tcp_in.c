@@ -484,13 +484,19 @@ static void in_fin_reached(struct stack *stack, struct tcp_socket *socket, uint6
     }
 }
 
+/* Before the data, which may join what waits out of order: none of that can lie behind the FIN. */
+static void in_note_fin(struct tcp_socket *socket, const struct tcp_segment *segment)
+{
+    if (!(segment->flags & TCP_FIN) || socket->fin_known)
+        return;
+    socket->fin_known = true;
+    socket->rcv.fin = segment->sequence + segment->size;
+    tcp_receive_end_at(socket, socket->rcv.fin);
+}
+
 static void in_check_fin(struct stack *stack, struct tcp_socket *socket,
                          const struct tcp_segment *segment, uint64_t now_us)
 {
-    if (segment->flags & TCP_FIN && !socket->fin_known) {
-        socket->fin_known = true;
-        socket->rcv.fin = segment->sequence + segment->size;
-    }
     if (socket->fin_known && !socket->fin_received && socket->rcv.nxt == socket->rcv.fin)
         in_fin_reached(stack, socket, now_us);
     else if (segment->flags & TCP_FIN && !socket->fin_received)
@@ -513,6 +519,7 @@ static int in_synchronized(struct stack *stack, struct tcp_socket *socket,
         step = in_check_ack(stack, socket, segment, now_us);
     if (step == IN_CONTINUE) {
         in_check_urgent(stack, socket, segment, now_us);
+        in_note_fin(socket, segment);
         step = in_take_data(stack, socket, segment, now_us);
     }
     if (step == IN_CONTINUE)
@@ -550,6 +557,7 @@ static int in_syn_sent_syn(struct stack *stack, struct tcp_socket *socket,
     }
     in_connected(stack, socket, segment, now_us);
     in_check_urgent(stack, socket, segment, now_us);
+    in_note_fin(socket, segment);
     if (in_take_data(stack, socket, segment, now_us) == IN_CONTINUE)
         in_check_fin(stack, socket, segment, now_us);
     return 0;

@@ -226,6 +226,22 @@ static void receive_join_ranges(struct tcp_socket *socket)
     receive_drop_recent(socket, socket->rcv.nxt - (1U << 30), socket->rcv.nxt);
 }
 
+void tcp_receive_end_at(struct tcp_socket *socket, uint32_t end)
+{
+    while (socket->range_count > 0) {
+        struct tcp_range *last = &socket->ranges[socket->range_count - 1];
+        if (seq_le(last->right, end))
+            break;
+        if (seq_ge(last->left, end)) {
+            receive_remove_ranges(socket, socket->range_count - 1U, 1);
+        } else {
+            socket->out_of_order_bytes -= last->right - end;
+            last->right = end;
+        }
+    }
+    receive_drop_recent(socket, end + 1, end + (1U << 30));
+}
+
 /* ---- data ---- */
 
 /* How far the ring is filled, gaps included. */
