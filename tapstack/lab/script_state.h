@@ -188,6 +188,8 @@ enum packet_field packet_compare(struct run *run, const struct script_packet *ex
    segment holds)? If so `whole` grows by it. */
 bool packet_join(struct script_packet *whole, const struct script_packet *next);
 
+/* What an echoed timestamp of ours is on the wire. */
+uint32_t flow_wire_stamp(const struct run_flow *flow, uint32_t stamp);
 struct run_flow *flow_find(struct run *run, uint16_t local_port, uint16_t remote_port);
 
 /* ---- script_call.c ---- */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../wire/tcp_option.h"
 #include "script_state.h"
 
 enum trace_kind { TRACE_CALL, TRACE_CODE, TRACE_COMMAND, TRACE_PACKET, TRACE_PRINTED };
@@ -20,7 +21,18 @@ struct trace_line {
     struct call_result result;
     struct script_packet packet;
     bool known; /* the packet's numbers are */
+    const struct run_flow
+        *flow; /* whose stamps of ours are as on the wire; NULL: as in the script */
 };
+
+/* Our timestamp in a packet: what it tells, or what it echoes. */
+static uint32_t *own_stamp(struct script_packet *packet)
+{
+    for (unsigned i = 0; i < packet->option_count; i++)
+        if (packet->option[i].kind == TCP_KIND_TIMESTAMPS && packet->option[i].value_count == 2)
+            return &packet->option[i].value[packet->inbound ? 1 : 0];
+    return NULL;
+}
 
 static struct trace_line *add_line(struct run *run, enum trace_kind kind)
 {
@@ -52,10 +64,17 @@ void trace_inbound(struct run *run, const struct script_packet *packet)
     line->packet = *packet;
     line->known = true;
     run->ports_said |= packet->source_port >= 0;
-    if (packet->source_port < 0 && flow) {
-        line->packet.source_port = flow->remote_port;
-        line->packet.destination_port = flow->local_port;
-    }
+    if (packet->source_port >= 0)
+        flow = flow_find(run, (uint16_t)packet->destination_port, (uint16_t)packet->source_port);
+    if (!flow)
+        return;
+    line->packet.source_port = flow->remote_port;
+    line->packet.destination_port = flow->local_port;
+    uint32_t *stamp = own_stamp(&line->packet);
+    if (!stamp || !*stamp || !flow->stamp_known)
+        return;
+    *stamp = flow_wire_stamp(flow, *stamp);
+    line->flow = flow;
 }
 
 void trace_call_end(struct run *run, const struct script_event *event,
@@ -81,8 +100,14 @@ void trace_outbound_known(struct run *run, size_t number, const struct script_pa
 {
     if (!run->options->trace)
         return;
-    run->trace[number - 1].packet = *packet;
-    run->trace[number - 1].known = true;
+    struct trace_line *line = &run->trace[number - 1];
+    line->packet = *packet;
+    line->known = true;
+    uint32_t *stamp = own_stamp(&line->packet);
+    if (!stamp)
+        return;
+    line->flow = flow_find(run, (uint16_t)packet->source_port, (uint16_t)packet->destination_port);
+    *stamp += line->flow->stamp_base;
 }
 
 void trace_printed(struct run *run, const char *text)
@@ -116,9 +141,12 @@ static void write_call(const struct run *run, FILE *to, const struct trace_line 
 static void write_packet(const struct run *run, FILE *to, const struct trace_line *line)
 {
     struct packet_line text;
+    struct script_packet packet = line->packet;
     if (!line->known)
         return;
-    packet_format(&line->packet, run->ports_said || run->flow_count > 1, &text);
+    if (line->flow)
+        *own_stamp(&packet) -= line->flow->stamp_base;
+    packet_format(&packet, run->ports_said || run->flow_count > 1, &text);
     fprintf(to, "%.6f %s\n", run_seconds(run, line->at_us), text.text);
 }
 

@@ -39,20 +39,31 @@ struct run_flow *flow_find(struct run *run, uint16_t local_port, uint16_t remote
     return flow;
 }
 
+/* A SYN of ours that no event has asked for yet says how a flow counts, too. */
+static void learn_queued(struct run *run)
+{
+    struct script_packet packet;
+    for (size_t i = 0; i < run->sent_count; i++)
+        packet_read(run, &run->sent[run->sent_head + i], NULL, &packet);
+}
+
 /* Whose packet it is. The first SYN without ports makes a connection to the bound port. */
 static struct run_flow *inbound_flow(struct run *run, const struct script_packet *packet)
 {
+    struct run_flow *flow = run->current;
     if (packet->source_port >= 0)
-        return flow_find(run, (uint16_t)packet->destination_port, (uint16_t)packet->source_port);
-    if (!run->current)
-        run->current = flow_find(run, run->bind_port, run->next_remote_port++);
-    return run->current;
+        flow = flow_find(run, (uint16_t)packet->destination_port, (uint16_t)packet->source_port);
+    else if (!flow)
+        flow = run->current = flow_find(run, run->bind_port, run->next_remote_port++);
+    if (!flow->local_known)
+        learn_queued(run);
+    return flow;
 }
 
 /* ---- Building ---- */
 
 /* A timestamp of ours as the script has it, echoed: what was on the wire when it was expected. */
-static uint32_t wire_stamp(const struct run_flow *flow, uint32_t stamp)
+uint32_t flow_wire_stamp(const struct run_flow *flow, uint32_t stamp)
 {
     for (unsigned i = 0; i < flow->stamp_count && i < RUN_STAMPS_MAX; i++) {
         unsigned last = (flow->stamp_count - 1 - i) % RUN_STAMPS_MAX;
@@ -88,7 +99,7 @@ static size_t put_option(const struct run_flow *flow, const struct script_option
         break;
     case TCP_KIND_TIMESTAMPS:
         bytes_put32(at, option->value[0]);
-        bytes_put32(at + 4, wire_stamp(flow, option->value[1]));
+        bytes_put32(at + 4, flow_wire_stamp(flow, option->value[1]));
         at += 8;
         break;
     default:

@@ -187,6 +187,9 @@ static const char *const passing[] = {
     "+0 < S 0:0(0) win 9000 <mss 1000,TS val 7 ecr 0>\n"
     "+0 > S. 0:0(0) ack 1 <mss 1460,nop,nop,TS val 4000 ecr 7>\n"
     "+.05 < . 1:1(0) ack 1 win 9000 <nop,nop,TS val 9 ecr 4000>\n+0 accept(3, ..., ...) = 4\n"
+    "+0 %{ assert tcpi_rtt == 50000, tcpi_rtt }%\n+0 write(4, ..., 5) = 5\n"
+    "+0 > P. 1:6(5) ack 1 <nop,nop,TS val 77777 ecr 9>\n"
+    "+.05 < . 1:1(0) ack 6 win 9000 <nop,nop,TS val 10 ecr 77777>\n"
     "+0 %{ assert tcpi_rtt == 50000, tcpi_rtt }%\n",
 };
 
