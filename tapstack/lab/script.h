@@ -52,7 +52,7 @@ const char *script_errno_name(int64_t number);
 
 /* ---- Calls ---- */
 
-/* CALL(its name in a script, the function in script_call.c, its arguments: least, most) */
+/* CALL(its name in a script, the function (script_call.h), its arguments: least, most) */
 #define SCRIPT_CALLS(CALL)                                                                         \
     CALL("socket", call_socket, 3, 3)                                                              \
     CALL("bind", call_bind, 3, 3)                                                                  \

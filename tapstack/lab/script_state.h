@@ -4,8 +4,10 @@
    script_report.c what is told when the stack does something else
    script_trace.c  the run itself as a script
    script_setup.c  the settings at a script's head
-   script_wire.c   script packets to frames and back, and how two differ
-   script_call.c   socket calls
+   script_wire.c   script packets to frames and back (script_compare.c: how two differ;
+                   script_text.c: how they are written)
+   script_call.c   socket calls: how one is made, waits and ends (script_open.c, script_bytes.c,
+                   script_poll.c are the calls themselves)
    script_socket.c options and readiness of the sockets behind them
    script_code.c   assertions */
 #ifndef TAPSTACK_LAB_SCRIPT_STATE_H
