@@ -70,6 +70,10 @@ static void option_set(struct run *run, const struct end *end, int socket, enum 
     if (result != 0)
         sim_fail(run, end->side, end->number, "option %s to %llu: %s", name,
                  (unsigned long long)value, stack_error_text(result));
+    if (option == STACK_OPTION_DEFER_ACCEPT_US)
+        value = (value + SIM_S - 1) / SIM_S; /* a script says seconds ... */
+    if (option == STACK_OPTION_USER_TIMEOUT_US)
+        value /= SIM_MS; /* ... and milliseconds */
     keep_call(run, end, "setsockopt(%d, %s, [%llu], 4) = 0",
               socket == end->socket ? fd_of(run, end) : 3, name, (unsigned long long)value);
 }
@@ -125,9 +129,10 @@ static void end_connect_failed(struct run *run, struct end *end, int result)
         sim_fail(run, end->side, end->number, "connect: %s", stack_error_text(result));
         return;
     }
-    keep_call(run, end, "close(3) = 0");
-    if (end->socket > 0)
+    if (end->socket > 0) {
+        keep_call(run, end, "close(3) = 0");
         stack_close(sim_stack(run, end->side), end->socket, sim_now(run));
+    }
     end->socket = 0;
     end->state = END_WAITING;
 }

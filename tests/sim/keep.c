@@ -8,6 +8,9 @@
 
 #include <stdarg.h>
 
+#include "../../tapstack/wire/ethernet.h"
+#include "../../tapstack/wire/ipv4.h"
+#include "../../tapstack/wire/tcp.h"
 #include "../../tapstack/wire/text.h"
 
 static FILE *script_of(const struct run *run, int side, int number)
@@ -44,6 +47,21 @@ void keep_begin(struct run *run)
     fputc('\n', script);
 }
 
+/* A segment whose checksum is right. */
+static bool is_whole_segment(const uint8_t *bytes, size_t size)
+{
+    struct ipv4_header ip;
+    const uint8_t *datagram = bytes + ETHERNET_HEADER_BYTES;
+    if (size < ETHERNET_HEADER_BYTES ||
+        ipv4_parse(datagram, size - ETHERNET_HEADER_BYTES, &ip) < 0 ||
+        ip.protocol != IPV4_PROTOCOL_TCP || ip.fragment_offset > 0 || ip.more_fragments)
+        return false;
+    struct ip_address source = ip_address_from_v4(ip.source_v4);
+    struct ip_address destination = ip_address_from_v4(ip.destination_v4);
+    return tcp_verify(datagram + ip.header_bytes, (size_t)ip.total_bytes - ip.header_bytes, &source,
+                      &destination) == 0;
+}
+
 void keep_frame(struct run *run, int side, bool inbound, const uint8_t *bytes, size_t size)
 {
     if (!run->wishes->script || side != run->wishes->side)
@@ -54,7 +72,8 @@ void keep_frame(struct run *run, int side, bool inbound, const uint8_t *bytes, s
     const struct watch_side *watch = run->watch[number];
     int from = inbound ? 1 - side : side;
     text_format_frame(bytes, size, watch[from].iss, watch[1 - from].iss, line, sizeof line);
-    bool is_ours = sscanf(line, "%*[0-9.]:%u > %*[0-9.]:%u %n", &ports[0], &ports[1], &behind) >= 2;
+    bool is_ours = is_whole_segment(bytes, size) &&
+                   sscanf(line, "%*[0-9.]:%u > %*[0-9.]:%u %n", &ports[0], &ports[1], &behind) >= 2;
     if (!is_ours || behind == 0) {
         fprintf(run->wishes->script, "// %c %s\n", inbound ? '<' : '>', line);
         return;
