@@ -162,6 +162,8 @@ static void settings_draw_more(struct stack_settings *settings, bool is_clean, u
         return; /* a patient receiver makes an impatient sender repeat */
     if (random_chance(random, 20))
         settings->tcp_delayed_ack_us = random_log(random, SIM_MS, 499 * SIM_MS);
+    if (random_chance(random, 10))
+        settings->tcp_memory = random_log(random, 65536, 1 << 20); /* less than all would take */
     if (random_chance(random, 20))
         settings->tcp_duplicate_threshold = random_log(random, 1, 8);
 }
