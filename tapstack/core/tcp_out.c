@@ -50,6 +50,9 @@ void tcp_out_update_mss(struct stack *stack, struct tcp_socket *socket)
     socket->snd_mss = (uint16_t)(mss - (socket->timestamps ? TIMESTAMP_OPTION_BYTES : 0));
     if (socket->congestion.cwnd < socket->snd_mss)
         socket->congestion.cwnd = socket->snd_mss; /* one segment can always go */
+    if (socket->congestion.ssthresh < 2U * socket->snd_mss)
+        socket->congestion.ssthresh =
+            2U * socket->snd_mss; /* RFC 5681, 3.1, of larger segments, too */
 }
 
 /* What lies behind snd.nxt in the send buffer. */
