@@ -298,6 +298,33 @@ static void in_time_more_is_tried_again(void **state)
     assert_int_equal(known().mtu_bytes, 0);
 }
 
+/* What a loss among small segments has taught holds two of the larger ones: a recovery that ends
+   after the path's MTU has risen must leave a window that something fits. */
+static void ssthresh_grows_with_the_segments(void **state)
+{
+    (void)state;
+    establish("mss 1460");
+    send_bytes(1460);
+    ignore_all();
+    too_big(600, 1);
+    ignore_all();
+    ack_to(1461);
+    send_bytes(560); /* duplicate ACKs count from behind what went again */
+    ignore_all();
+    ack_to(2021);
+    send_bytes(4 * 560);
+    ignore_all();
+    for (int i = 0; i < 3; i++)
+        ack_to(2021);
+    ignore_all();
+    ack_to(4261);
+    assert_int_equal(info().ssthresh, 2 * 560);
+    quiet(601 * S);
+    send_bytes(1460);
+    out("*4261:5721(1460)*");
+    assert_int_equal(info().ssthresh, 2 * 1460);
+}
+
 /* The way out has changed to a link that takes less: what was made for the old one is lost, once. */
 static void a_smaller_link_is_noticed(void **state)
 {
@@ -417,6 +444,7 @@ int main(void)
         harness_test(df_follows_its_setting),
         harness_test(connections_share_what_is_known),
         harness_test(in_time_more_is_tried_again),
+        harness_test(ssthresh_grows_with_the_segments),
         harness_test(a_smaller_link_is_noticed),
         harness_test(a_flush_forgets),
         harness_test(a_recovery_ends),
