@@ -37,10 +37,12 @@
 
 enum {
     READ_LEAST = 16 * 1024,
-    READ_MOST = 256 * 1024,
-    TURN_BYTES = 256 * 1024, /* read from one application before the others' turn */
+    READ_MOST = 1024 * 1024,
+    TURN_BYTES = 512 * 1024, /* read from one application before the others' turn */
     HELD_CHECK = 16 * 1024,  /* smaller estimates are not worth a system call */
-    WIDE_BYTES = 106496,     /* SO_SNDBUF, doubled by the kernel: Linux' usual 208 KiB */
+    /* SO_SNDBUF of the application's end; the kernel doubles it, up to its limit for all (of
+       net.core.wmem_max): enough that a stream goes on being written while we are at the device. */
+    WIDE_BYTES = 512 * 1024,
 };
 
 uint32_t api_connection_fill(int application_end)

@@ -170,6 +170,7 @@ static void listener_take(struct api_socket *s, int handle)
         return;
     }
     c->owner_pid = s->owner_pid;
+    api_connection_widen(c, ends[1]);
     api_connection_start(
         c); /* before it is handed over: what has come is there at the first read */
     listener_pass(s, ends[1], &message);

@@ -219,7 +219,7 @@ void api_listener_ready(struct loop_watch *watch, uint32_t events);
 /* Prepares a fresh pair for an active OPEN: fills the application's end, so that it is not
    writable. Returns the bytes put in, to be stored in read_bytes. */
 uint32_t api_connection_fill(int application_end);
-/* The application's end gets a send buffer of usual size, once the connection stands. */
+/* The application's end gets a send buffer for a stream, once the connection stands. */
 void api_connection_widen(struct api_socket *c, int application_end);
 /* A connection begins: moves what is there already. May destroy it. */
 void api_connection_start(struct api_socket *c);
