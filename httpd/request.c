@@ -56,11 +56,8 @@ static const struct {
 #undef X
 };
 
-const char *request_method_name(enum request_method method) { return METHOD_NAME[method]; }
-
 bool request_is_token(unsigned char byte) { return CLASS[byte] & CLASS_TOKEN; }
 bool request_is_value(unsigned char byte) { return CLASS[byte] & CLASS_VALUE; }
-bool request_is_target(unsigned char byte) { return CLASS[byte] & CLASS_TARGET; }
 
 static bool all_of(uint8_t mask, const char *bytes, size_t size)
 {

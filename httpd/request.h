@@ -112,12 +112,8 @@ enum request_result request_parse(struct request *request, const struct request_
 /* Whether the comma-separated list holds the token, compared without regard to case. */
 bool request_list_has(const char *list, size_t size, const char *token);
 
-/* The method's name; "-" for an unknown one. */
-const char *request_method_name(enum request_method method);
-
-/* Whether a byte may stand in a token (RFC 9110 5.6.2), in a field value, in a target. */
+/* Whether a byte may stand in a token (RFC 9110 5.6.2), in a field value. */
 bool request_is_token(unsigned char byte);
 bool request_is_value(unsigned char byte);
-bool request_is_target(unsigned char byte);
 
 #endif

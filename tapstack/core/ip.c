@@ -28,12 +28,6 @@ bool ip_is_local(const struct stack *stack, uint32_t v4)
     return address_find(&stack->addresses, v4, NULL) == ADDRESS_LOCAL;
 }
 
-bool ip_is_local_on(const struct stack *stack, unsigned interface, uint32_t v4)
-{
-    unsigned owner;
-    return address_find(&stack->addresses, v4, &owner) == ADDRESS_LOCAL && owner == interface;
-}
-
 bool ip_is_broadcast(const struct stack *stack, uint32_t v4)
 {
     return v4 == UINT32_MAX || address_find(&stack->addresses, v4, NULL) == ADDRESS_BROADCAST;

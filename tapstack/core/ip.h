@@ -94,9 +94,6 @@ void ip_undeliverable(struct stack *stack, const struct frame *frame, uint64_t n
 /* Is this an address of ours? */
 bool ip_is_local(const struct stack *stack, uint32_t v4);
 
-/* Is it an address of this interface of ours? */
-bool ip_is_local_on(const struct stack *stack, unsigned interface, uint32_t v4);
-
 /* Is it a broadcast address: limited, or of a connected network (RFC 1122, 3.2.1.3)? */
 bool ip_is_broadcast(const struct stack *stack, uint32_t v4);
 
